@@ -1,0 +1,204 @@
+"""The Python interface: read a model, derive it, look at it, run it, check it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from symbackprop.derivation.derive import DerivedGraph, derive_graph
+from symbackprop.errors import UsageError
+from symbackprop.graph.model import Equation, Model
+from symbackprop.language.lowering import lower
+from symbackprop.models import builtin_text
+from symbackprop.perceptron import Perceptron
+
+if TYPE_CHECKING:
+    from symbackprop.checking.report import CheckReport
+
+EXAMPLE = "d2l_mlp"
+"""The built-in model that stands in where none is named: one hidden layer, with bias."""
+
+
+def parse(text: str | bytes, *, name: str = "model", filename: str = "<text>") -> Model:
+    """Return the model of an equation text. Raises EquationError with the position of what is wrong."""
+    return lower(text, name=name, filename=filename)
+
+
+def load(path: str | Path) -> Model:
+    """Return the model of an equation file (UTF-8). Raises UsageError where it cannot be read, EquationError where it is wrong."""
+    path = Path(path)
+    return lower(read_equations(path), name=path.stem, filename=str(path))
+
+
+def read_equations(path: Path) -> bytes:
+    """Return the content of an equation file, of which a little more than the accepted size is read."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(5_000_001)
+    except (OSError, ValueError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+        raise UsageError(f"{str(path)[:200]!r} cannot be read: {reason}") from None
+
+
+def builtin(name: str) -> Model:
+    """Return a built-in model. Raises UsageError for an unknown name."""
+    return lower(builtin_text(name), name=name, filename=f"{name}.eq")
+
+
+def mlp(layers: Sequence[int], **choices: Any) -> Model:
+    """Return a multilayer perceptron; the choices are those of `symbackprop.perceptron.Perceptron`."""
+    return parse(Perceptron(sizes=tuple(layers), **choices).text(), name="mlp", filename="mlp.eq")
+
+
+def from_sympy(equations: Any, **declarations: Any) -> Model:
+    """Return a model written with SymPy's matrix symbols; see `symbackprop.algebra`."""
+    from symbackprop.algebra import model_from_sympy
+
+    return model_from_sympy(equations, **declarations)
+
+
+def derive(model: Model, wrt: Sequence[str] | None = None, *, all_values: bool = False) -> Derivation:
+    """Derive a model by the named tensors, or by its parameters.
+
+    ``all_values`` also shows the cotangents of statistics, which are put in where that makes the answer shorter.
+    Raises UsageError for a name that is no real-valued declared tensor.
+    """
+    return Derivation(model, None if wrt is None else tuple(wrt), all_values)
+
+
+def check(derivation: Derivation | Model, *, seed: int = 0, samples: int = 3, kernel: Any = None) -> CheckReport:
+    """Compare the kernel's gradients with finite differences, the complex step and exact expansion."""
+    from symbackprop.checking.check import check_model
+
+    derived = derivation if isinstance(derivation, Derivation) else derive(derivation)
+    return check_model(derived.model, kernel or derived.kernel(), seed=seed, samples=samples)
+
+
+class DerivedEquation:
+    """One equation of a derivation: ``name``, ``shape``, ``expression`` (a node of the graph), ``why``, and its printed forms."""
+
+    def __init__(self, derived: DerivedGraph, equation: Equation) -> None:
+        self._derived = derived
+        self.equation = equation
+        self.name = equation.name
+        self.shape = equation.node.shape
+        self.expression = equation.node
+
+    @property
+    def why(self) -> str:
+        """Which equations it sends back through, and whether terms were added up; empty for a forward equation."""
+        from symbackprop import render
+
+        return render.why(self._derived, self.equation)
+
+    def text(self) -> str:
+        """The equation in Unicode."""
+        from symbackprop import render
+
+        return render.equation_text(self._derived, self.equation)
+
+    def latex(self) -> str:
+        """The equation in LaTeX, without delimiters."""
+        from symbackprop import render
+
+        return render.equation_latex(self._derived, self.equation)
+
+    def sympy(self) -> Any:
+        """The right-hand side as a SymPy expression."""
+        from symbackprop.algebra import to_sympy
+
+        return to_sympy(self.equation.node, self._derived.graph)
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex()}$"
+
+    def __repr__(self) -> str:
+        return self.text()
+
+
+class Derivation:
+    """A model and its derivatives, per example and over the batch."""
+
+    def __init__(self, model: Model, wrt: tuple[str, ...] | None = None, all_values: bool = False) -> None:
+        self.model = model
+        self._wrt, self._all = wrt, all_values
+        self.example = derive_graph(model, wrt, all_values=all_values)
+
+    @cached_property
+    def batch(self) -> DerivedGraph:
+        """The derivation with the examples stacked as rows."""
+        return derive_graph(self.model, self._wrt, batched=True, all_values=self._all)
+
+    def form(self, batch_form: bool = False) -> DerivedGraph:
+        """The derivation in one of its two forms."""
+        return self.batch if batch_form else self.example
+
+    @property
+    def forward(self) -> tuple[DerivedEquation, ...]:
+        """The forward equations, in order."""
+        return tuple(DerivedEquation(self.example, equation) for equation in self.example.forward)
+
+    @property
+    def backward(self) -> tuple[DerivedEquation, ...]:
+        """The backward equations, in order."""
+        return tuple(DerivedEquation(self.example, equation) for equation in self.example.backward)
+
+    def gradient(self, name: str, *, batch_form: bool = False) -> DerivedEquation:
+        """Return the equation of the derivative by a value. Raises UsageError where there is none."""
+        derived = self.form(batch_form)
+        return DerivedEquation(derived, derived.gradient(name))
+
+    def only(self, names: Sequence[str], batch_form: bool = False) -> DerivedGraph:
+        """Return the derivation with only the derivatives by these values, and what they are written with."""
+        derived = self.form(batch_form)
+        wanted = derived.graph.needed_for(frozenset(derived.gradient(name).name for name in names))
+        return replace(derived, backward=tuple(e for e in derived.backward if e.name in wanted))
+
+    def text(self, *, batch_form: bool = False, **options: Any) -> str:
+        """The whole derivation for a terminal."""
+        from symbackprop import render
+
+        return render.text(self.form(batch_form), **options)
+
+    def latex(self, *, batch_form: bool = False, **options: Any) -> str:
+        """The whole derivation in LaTeX: a fragment, or with ``standalone=True`` a document."""
+        from symbackprop import render
+
+        return render.latex(self.form(batch_form), **options)
+
+    def markdown(self, *, batch_form: bool = False, **options: Any) -> str:
+        """The whole derivation in Markdown."""
+        from symbackprop import render
+
+        return render.markdown(self.form(batch_form), **options)
+
+    def json(self, *, batch_form: bool = False, **options: Any) -> str:
+        """The whole derivation as JSON."""
+        from symbackprop import render
+
+        return render.json_form(self.form(batch_form), **options)
+
+    def source(self, order: int = 1) -> str:
+        """The source of the generated NumPy module."""
+        from symbackprop.kernels import generate_source
+
+        return generate_source(self.model, order)
+
+    def kernel(self, order: int = 1) -> ModuleType:
+        """The generated NumPy module, imported."""
+        from symbackprop.kernels import load_source
+
+        return load_source(self.source(order), self.model.name)
+
+    def _repr_latex_(self) -> str:
+        return self.latex()
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
+    def __repr__(self) -> str:
+        return f"<Derivation of {self.model.name}: {len(self.example.forward)} forward, {len(self.example.backward)} backward>"

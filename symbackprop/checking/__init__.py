@@ -1,0 +1,3 @@
+"""Checking a kernel by routes that share no code with the derivation: differences, complex step, exact
+expansion.
+"""

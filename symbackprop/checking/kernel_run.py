@@ -1,0 +1,80 @@
+"""Running a kernel at a sample: its loss and gradients, or why it gave none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from symbackprop.checking.sampling import Sample
+
+Array = np.ndarray[Any, Any]
+
+
+class Kernel(Protocol):
+    """What a generated module, or anything that stands for one, offers to the check."""
+
+    def loss(
+        self, params: dict[str, Array], inputs: dict[str, Array], hyper: Mapping[str, Any] = ..., /
+    ) -> float:
+        """Return the objective."""
+
+    def loss_and_grad(
+        self,
+        params: dict[str, Array],
+        inputs: dict[str, Array],
+        workspace: Any = ...,
+        hyper: Mapping[str, Any] = ...,
+        /,
+    ) -> tuple[float, dict[str, Array]]:
+        """Return the objective and the gradient of every parameter."""
+
+
+@dataclass(frozen=True)
+class KernelRun:
+    """What a kernel gave: ``failure`` is the text of its exception, empty if there was none."""
+
+    loss: float = float("nan")
+    loss_with_gradients: float = float("nan")
+    gradients: Mapping[str, Any] = field(default_factory=dict)
+    failure: str = ""
+
+
+def run_kernel(kernel: Any, sample: Sample, dtype: Any) -> KernelRun:
+    """Run a kernel at a sample. The arrays given are read-only, so that a kernel that writes into them is
+    noticed.
+    """
+    params = {name: frozen(array, dtype) for name, array in sample.params.items()}
+    inputs = {name: frozen(array, dtype) for name, array in sample.inputs.items()}
+    hyper = hyper_arguments(sample)
+    try:
+        loss = float(kernel.loss(params, inputs, hyper=hyper))
+        both, gradients = kernel.loss_and_grad(params, inputs, hyper=hyper)
+        return KernelRun(loss, float(both), {name: np.array(array) for name, array in gradients.items()})
+    except Exception as error:  # a kernel may raise anything; whatever it is, it is the finding
+        return KernelRun(failure=f"{type(error).__name__}: {error}")
+
+
+def hyper_arguments(sample: Sample) -> dict[str, Any]:
+    """Return the hyper-parameters as a kernel takes them: floats, or arrays where they have axes."""
+    return {name: value if value.ndim else float(value) for name, value in sample.hyper.items()}
+
+
+def frozen(array: Array, dtype: Any) -> Array:
+    """Return a read-only copy; integers stay integers."""
+    copy = np.array(array, dtype=None if array.dtype.kind in "iu" else dtype)
+    copy.flags.writeable = False
+    return copy
+
+
+def fault_in(gradients: Mapping[str, Any], sample: Sample, name: str, dtype: Any) -> str:
+    """Return what is wrong with the form of a gradient (its presence, shape or type), or an empty text."""
+    found = gradients.get(name)
+    if found is None:
+        return "the kernel returned no gradient"
+    wanted = sample.params[name].shape
+    if found.shape != wanted:
+        return f"the gradient has shape {found.shape} instead of {wanted}"
+    return f"the gradient is {found.dtype}, not {np.dtype(dtype)}" if found.dtype != np.dtype(dtype) else ""

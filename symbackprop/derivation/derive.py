@@ -1,0 +1,102 @@
+"""From a model to its derivation: the forward equations, the backward equations, and why each of them holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from symbackprop.derivation.reverse import Contribution, Gradients, reverse
+from symbackprop.errors import UsageError
+from symbackprop.graph.build import leaf
+from symbackprop.graph.lift import batch_graph
+from symbackprop.graph.model import Equation, Graph, Model
+from symbackprop.graph.names import adjoint_name, cotangent_name
+from symbackprop.graph.verify import verify
+from symbackprop.simplify.eliminate import eliminate_statistics
+from symbackprop.simplify.engine import Simplifier
+from symbackprop.simplify.stabilise import stabilise
+
+
+@dataclass(frozen=True)
+class DerivedGraph:
+    """A model's equations and their derivatives, in one of the two forms.
+
+    batched tells the form: per example, or with the examples stacked as rows. graph holds all equations, forward then
+    backward; objective is the name above the line (None: the vector-Jacobian product of `target` with an open cotangent).
+    """
+
+    model: Model
+    batched: bool
+    wrt: tuple[str, ...]
+    target: str
+    graph: Graph
+    forward: tuple[Equation, ...]
+    backward: tuple[Equation, ...]
+    contributions: Mapping[str, tuple[Contribution, ...]]
+
+    def gradient_name(self, name: str) -> str:
+        """The name of the derivative by a value of the model."""
+        return adjoint_name(self.model.objective or self.target, name)
+
+    def gradient(self, name: str) -> Equation:
+        """Return the equation of the derivative by a value. Raises UsageError where there is none."""
+        found = self.graph.by_name.get(self.gradient_name(name))
+        if found is None:
+            raise UsageError(f"there is no derivative by {name}: {self.target} does not depend on it, or it was not asked for")
+        return found
+
+
+def derive_graph(
+    model: Model, wrt: tuple[str, ...] | None = None, *, batched: bool = False, all_values: bool = False
+) -> DerivedGraph:
+    """Derive a model by the named tensors (the parameters, if none are named), per example or over the batch.
+
+    ``all_values`` keeps the cotangents of statistics, which are otherwise put in where that makes the answer shorter.
+
+    Without an objective the result is the vector-Jacobian product of the last value with an open cotangent.
+    Raises UsageError where a name is not a real-valued input, target, parameter or hyper-parameter.
+    """
+    model = replace(model, graph=stabilise(model.graph))
+    graph = batch_graph(model) if batched else model.graph
+    names = model.parameters if wrt is None else wrt
+    for name in names:
+        if name not in graph.declared:
+            known = ", ".join(d.name for d in graph.declarations if d.classes is None)
+            raise UsageError(f"there is no input or parameter {name}; there are {known}")
+        if graph.declared[name].classes is not None:
+            raise UsageError(f"{name} holds integers: there is no derivative by it")
+    if not graph.equations:
+        raise UsageError("the model has no equation")
+    target = model.objective or graph.equations[-1].name
+    seed = None
+    if model.objective is None:
+        seed = leaf("cotangent", cotangent_name(target), graph.reference(target).shape)
+        graph = Graph((*graph.declarations, seed), graph.equations, graph.constraints)
+    simplifier = Simplifier(graph)
+    gradients = reverse(graph, target, tuple(names), seed, simplifier)
+    derived, backward = gradients.graph, gradients.backward
+    if not all_values:
+        derived, backward = _without_statistics(derived, gradients, simplifier)
+    return DerivedGraph(
+        model,
+        batched,
+        tuple(names),
+        target,
+        derived,
+        graph.equations,
+        tuple(derived.by_name[name] for name in backward),
+        gradients.contributions,
+    )
+
+
+def _without_statistics(
+    derived: Graph, gradients: Gradients, simplifier: Simplifier
+) -> tuple[Graph, tuple[str, ...]]:
+    changed, gone = eliminate_statistics(derived, gradients.value_of, simplifier)
+    equations = tuple(
+        replace(equation, node=changed.get(equation.name, equation.node))
+        for equation in derived.equations
+        if equation.name not in gone
+    )
+    kept = tuple(name for name in gradients.backward if name not in gone)
+    return verify(replace(derived, equations=equations)), kept

@@ -1,0 +1,1 @@
+"""The graph: sizes, nodes, smart constructors, verification and the slow, obvious evaluator."""

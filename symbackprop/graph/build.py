@@ -1,0 +1,530 @@
+"""The constructors of nodes. They check shapes and keep one normal form, so that equal mathematics is one node.
+
+The normal form: neighbouring pointwise nodes are one; whatever does not depend on a summed label stands outside the
+sum; factors that run along the same labels are one pointwise operand; an operand that is itself a contraction is
+merged; a sum of exponentials is the exponential of a logsumexp; the square of a norm is a sum of squares, and
+the root of a sum of squares is a norm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import permutations
+
+import sympy
+
+from symbackprop.errors import ShapeError
+from symbackprop.functions.scalar_rules import tidy
+from symbackprop.graph.nodes import (
+    Contraction,
+    Coordinate,
+    Indicator,
+    Labels,
+    Leaf,
+    MatrixFunction,
+    Node,
+    Pointwise,
+    Reduction,
+    argument,
+    axis,
+)
+from symbackprop.graph.sizes import Shape, Size, differ, format_shape
+
+Factor = tuple[Node, Labels]
+
+FUSION_LIMIT = 400
+"""Operations beyond which two pointwise nodes stay two."""
+
+
+def leaf(kind: str, name: str, shape: Iterable[Size] = (), classes: Size | None = None) -> Leaf:
+    """Return the tensor of that name; see `Leaf` for the kinds."""
+    return Leaf((kind, name, classes), (), (), tuple(sympy.sympify(size) for size in shape))  # sizes, never text
+
+
+def constant(value: sympy.Expr | int, shape: Shape = ()) -> Node:
+    """Return the tensor of that shape whose entries are all ``value`` (a number or an expression in sizes)."""
+    return Pointwise((sympy.sympify(value),), (), (), shape)  # a number, never text
+
+
+def is_constant(node: Node) -> bool:
+    """Tell whether a node is a constant tensor."""
+    return isinstance(node, Pointwise) and not node.operands
+
+
+def coordinate(size: Size) -> Node:
+    """Return the vector 0, 1, ..., size - 1."""
+    return Coordinate((), (), (), (size,))
+
+
+def indicator(relation: str, condition: sympy.Expr, shape: Shape, operands: Sequence[Factor] = ()) -> Node:
+    """Return the 0/1 tensor of a condition, affine in ``axis(k)`` and ``argument(k)`` (integer operands)."""
+    condition = sympy.expand(condition)
+    if not condition.free_symbols & {axis(position) for position in range(len(shape))} and not operands:
+        if condition.is_number:
+            holds = condition == 0 if relation == "==" else condition >= 0
+            return constant(1 if holds else 0, shape)
+    if relation == "==" and condition.could_extract_minus_sign():
+        condition = -condition
+    return Indicator(
+        (relation, condition), tuple(node for node, _ in operands), tuple(labels for _, labels in operands), shape
+    )
+
+
+def matrix_function(kind: str, operand: Node) -> Node:
+    """Return ``inverse``, ``cofactor``, ``logdet`` or ``det`` of the last two axes, which must be equal."""
+    if operand.rank < 2 or differ(operand.shape[-1], operand.shape[-2]):
+        raise ShapeError(f"{kind} needs a square matrix, not {format_shape(operand.shape)}")
+    shape = operand.shape if kind in ("inverse", "cofactor") else operand.shape[:-2]
+    if kind == "inverse" and isinstance(operand, MatrixFunction) and operand.kind == "inverse":
+        return operand.operands[0]
+    return MatrixFunction((kind,), (operand,), (tuple(range(operand.rank)),), shape)
+
+
+# ---------------------------------------------------------------- pointwise
+
+
+def pointwise(expression: sympy.Expr, operands: Sequence[Factor], shape: Shape) -> Node:
+    """Return ``expression`` of the aligned operands; ``argument(k)`` stands for the k-th.
+
+    Raises ShapeError where an operand's axis and the result's label have provably different sizes.
+    """
+    for node, labels in operands:
+        for size, label in zip(node.shape, labels, strict=True):
+            if differ(size, shape[label]):
+                raise ShapeError(
+                    f"an operand of shape {format_shape(node.shape)} does not fit {format_shape(shape)} along axis {label}"
+                )
+    expression, flat = _fuse(expression, operands)
+    expression = tidy(expression)
+    return _normal_pointwise(expression, flat, shape)
+
+
+def _fuse(expression: sympy.Expr, operands: Sequence[Factor]) -> tuple[sympy.Expr, list[Factor]]:
+    flat: list[Factor] = []
+    replacement: dict[sympy.Symbol, sympy.Expr] = {}
+    if all(not isinstance(node, Pointwise) for node, _ in operands):
+        return expression, list(operands)
+    size = operation_count(expression)
+    for position, (node, labels) in enumerate(operands):
+        fits = isinstance(node, Pointwise)
+        if fits:
+            size += operation_count(node.expression)  # type: ignore[attr-defined]
+            fits = size <= FUSION_LIMIT or not node.operands
+        if not fits:
+            replacement[argument(position)] = argument(len(flat))
+            flat.append((node, labels))
+            continue
+        inner: dict[sympy.Symbol, sympy.Expr] = {}
+        for inner_position, (operand, inner_labels) in enumerate(zip(node.operands, node.labels, strict=True)):
+            inner[argument(inner_position)] = argument(len(flat))
+            flat.append((operand, tuple(labels[label] for label in inner_labels)))
+        replacement[argument(position)] = node.expression.xreplace(inner)  # type: ignore[attr-defined]
+    return expression.xreplace(replacement), flat
+
+
+@lru_cache(maxsize=None)
+def operation_count(expression: sympy.Expr) -> int:
+    """The number of nodes of a scalar expression."""
+    return 1 + sum(operation_count(part) for part in expression.args)
+
+
+def _order(factor: Factor) -> tuple[object, ...]:
+    node, labels = factor
+    name = (node.kind, _natural(node.name)) if isinstance(node, Leaf) else ("~", ())
+    return (node.family != "leaf", node.family, len(labels), labels, name, node.key)
+
+
+def _natural(name: str) -> tuple[tuple[int, str], ...]:
+    parts: list[tuple[int, str]] = []
+    digits = ""
+    for character in name:
+        if character.isascii() and character.isdigit():
+            digits += character
+            continue
+        if digits:
+            parts.append((int(digits), ""))
+            digits = ""
+        parts.append((-1, character))
+    if digits:
+        parts.append((int(digits), ""))
+    return tuple(parts)
+
+
+def _normal_pointwise(expression: sympy.Expr, operands: list[Factor], shape: Shape) -> Node:
+    expression, operands = _norms(expression, operands)
+    present = expression.free_symbols
+    unique: dict[Factor, int] = {}
+    for position, factor in enumerate(operands):
+        if argument(position) in present:
+            unique.setdefault(factor, position)
+    ordered = sorted(unique, key=_order) if len(unique) > 1 else list(unique)
+    place = {factor: position for position, factor in enumerate(ordered)}
+    renumber = {argument(p): argument(place[f]) for p, f in enumerate(operands) if f in place}
+    expression = expression.xreplace({old: new for old, new in renumber.items() if old != new})
+    if len(ordered) < len(unique) or len(renumber) != len(unique):
+        expression = tidy(expression)
+        if len(expression.free_symbols & {argument(p) for p in range(len(ordered))}) < len(ordered):
+            return _normal_pointwise(expression, ordered, shape)
+    for position, (node, labels) in enumerate(ordered):
+        if isinstance(node, Indicator):
+            expression = _idempotent(expression, argument(position))
+        if expression == argument(position) and labels == tuple(range(len(shape))) and node.shape == shape:
+            return node
+    return Pointwise(
+        (expression,), tuple(node for node, _ in ordered), tuple(labels for _, labels in ordered), shape
+    )
+
+
+def _idempotent(expression: sympy.Expr, symbol: sympy.Symbol) -> sympy.Expr:
+    """A 0/1 value is its own square."""
+    return expression.replace(
+        lambda part: part.is_Pow and part.base == symbol and part.exp.is_positive, lambda part: symbol
+    )
+
+
+def _norms(expression: sympy.Expr, operands: list[Factor]) -> tuple[sympy.Expr, list[Factor]]:
+    """||v||^2k is (sum v^2)^k, and the root of a sum of squares is ||v||."""
+    for position, (node, labels) in enumerate(operands):
+        symbol = argument(position)
+        if isinstance(node, Reduction) and node.kind == "norm":
+            even = {p for p in expression.atoms(sympy.Pow) if p.base == symbol and p.exp.is_integer and p.exp.is_even}
+            if even:
+                square = _sum_of_squares(node)
+                operands = [*operands, (square, labels)]
+                new = argument(len(operands) - 1)
+                expression = expression.xreplace({p: new ** (p.exp / 2) for p in even})
+        elif isinstance(node, Contraction) and _is_sum_of_squares(node):
+            odd = {p for p in expression.atoms(sympy.Pow) if p.base == symbol and (2 * p.exp).is_odd}
+            if odd:
+                (inner,) = node.operands
+                base = pointwise(sympy.sqrt(argument(0)), [(inner, tuple(range(inner.rank)))], inner.shape)
+                norm = reduction("norm", base, node.labels[0], node.rank, node.label_sizes)
+                operands = [*operands, (norm, labels)]
+                new = argument(len(operands) - 1)
+                expression = expression.xreplace({p: new ** (2 * p.exp) for p in odd})
+    return expression, operands
+
+
+def _is_sum_of_squares(node: Contraction) -> bool:
+    if len(node.operands) != 1 or not isinstance(node.operands[0], Pointwise):
+        return False
+    expression = node.operands[0].expression
+    return bool(expression.is_Pow and expression.exp == 2)
+
+
+def _sum_of_squares(node: Reduction) -> Node:
+    (operand,), (labels,) = node.operands, node.labels
+    square = pointwise(argument(0) ** 2, [(operand, tuple(range(operand.rank)))], operand.shape)
+    return contract([(square, labels)], tuple(range(node.rank)), node.label_sizes)
+
+
+# ---------------------------------------------------------------- reductions
+
+
+def reduction(kind: str, operand: Node, labels: Labels, rank: int, sizes: Sequence[Size]) -> Node:
+    """Return ``max``, ``logsumexp`` or ``norm`` of the operand over its labels from ``rank`` on.
+
+    ``sizes`` holds the size of every label, the result's ``rank`` first.
+    """
+    if kind == "norm" and isinstance(operand, Pointwise) and operand.expression.is_Pow and operand.expression.exp == 1:
+        raise ShapeError("a power of 1 is never built")
+    for size, label in zip(operand.shape, labels, strict=True):
+        if differ(size, sizes[label]):
+            raise ShapeError(f"{kind}: an axis of size {size} cannot run along one of size {sizes[label]}")
+    order = {label: rank + place for place, label in enumerate(sorted({x for x in labels if x >= rank}, key=labels.index))}
+    renamed = tuple(order.get(label, label) for label in labels)
+    summed = tuple(sizes[label] for label in order)
+    return Reduction((kind, summed), (operand,), (renamed,), tuple(sizes[:rank]))
+
+
+# ---------------------------------------------------------------- contractions
+
+
+def contract(factors: Sequence[Factor], output: Labels, sizes: Mapping[int, Size] | Sequence[Size]) -> Node:
+    """Return the sum over every label that is not in ``output`` of the product of the factors.
+
+    ``sizes`` gives the size of each label; a label of the output that no factor has broadcasts, a label repeated in the
+    output embeds a diagonal, and a summed label that no factor has multiplies by its size.
+    Raises ShapeError where an axis and its label have provably different sizes.
+    """
+    size_of = dict(sizes) if isinstance(sizes, Mapping) else dict(enumerate(sizes))
+    for node, labels in factors:
+        for size, label in zip(node.shape, labels, strict=True):
+            if differ(size, size_of[label]):
+                raise ShapeError(f"an axis of size {size} cannot be contracted with one of size {size_of[label]}")
+    shape = tuple(size_of[label] for label in output)
+    work, output = _separate_repeated(list(factors), output, size_of)
+    every = set(size_of)
+    coefficient, flat = _flatten(work, size_of)
+    summed = {label for label in every | set(size_of) if label not in output and any(label in ls for _, ls in flat)}
+    for label in sorted(every - summed - set(output)):
+        coefficient *= size_of[label]
+    flat, renamed = _eliminate_equalities(flat, output, summed, size_of)
+    summed -= renamed
+    outside = [factor for factor in flat if not summed & set(factor[1])]
+    groups = _components([factor for factor in flat if summed & set(factor[1])], summed)
+    place = {label: position for position, label in enumerate(output)}
+    operands: list[Factor] = []
+    product = coefficient
+    for factor in outside:
+        product *= argument(len(operands))
+        operands.append((factor[0], tuple(place[label] for label in factor[1])))
+    for group in groups:
+        node, kept = _sum_product(group, [label for label in output if any(label in ls for _, ls in group)], size_of)
+        product *= argument(len(operands))
+        operands.append((node, tuple(place[label] for label in kept)))
+    return pointwise(product, operands, shape)
+
+
+def _fresh(sizes: Mapping[int, Size]) -> int:
+    return max(sizes, default=-1) + 1
+
+
+def _separate_repeated(factors: list[Factor], output: Labels, sizes: dict[int, Size]) -> tuple[list[Factor], Labels]:
+    seen: list[int] = []
+    for label in output:
+        if label in seen:
+            fresh = _fresh(sizes)
+            sizes[fresh] = sizes[label]
+            diagonal = indicator("==", axis(0) - axis(1), (sizes[label], sizes[label]))
+            factors.append((diagonal, (label, fresh)))
+            seen.append(fresh)
+        else:
+            seen.append(label)
+    return factors, tuple(seen)
+
+
+def _flatten(factors: list[Factor], sizes: dict[int, Size]) -> tuple[sympy.Expr, list[Factor]]:
+    """Split products into their factors, merge inner contractions, and gather numbers into a coefficient."""
+    coefficient: sympy.Expr = sympy.S.One
+    pending, flat = list(reversed(factors)), []
+    while pending:
+        node, labels = pending.pop()
+        if isinstance(node, Pointwise):
+            number, parts = split_product(node)
+            coefficient *= number
+            if len(parts) == 1 and parts[0] == (node, tuple(range(node.rank))):
+                flat.append((node, labels))
+            else:
+                pending.extend((part, tuple(labels[label] for label in inner)) for part, inner in reversed(parts))
+        elif isinstance(node, Contraction) and sum(other is node for other, _ in pending + flat) == 0:
+            inner_labels = dict(enumerate(labels))
+            for position, size in enumerate(node.summed, start=node.rank):
+                inner_labels[position] = _fresh(sizes)
+                sizes[inner_labels[position]] = size
+            pending.extend(
+                (operand, tuple(inner_labels[label] for label in operand_labels))
+                for operand, operand_labels in zip(node.operands, node.labels, strict=True)
+            )
+        else:
+            flat.append((node, labels))
+    return coefficient, flat
+
+
+def split_product(node: Pointwise) -> tuple[sympy.Expr, list[Factor]]:
+    """Return the coefficient of a pointwise product and its factors, each over the axes it depends on."""
+    coefficient: sympy.Expr = sympy.S.One
+    parts: list[Factor] = []
+    expression = node.expression
+    if expression.is_Add:
+        content, expression = expression.as_content_primitive()
+        coefficient *= content
+        if expression.could_extract_minus_sign():
+            coefficient, expression = -coefficient, -expression
+    for multiplicand in sympy.Mul.make_args(expression):
+        used = [p for p in range(len(node.operands)) if argument(p) in multiplicand.free_symbols]
+        if not used:
+            coefficient *= multiplicand
+            continue
+        if len(used) == 1 and multiplicand.is_Symbol:
+            parts.append((node.operands[used[0]], node.labels[used[0]]))
+            continue
+        labels = tuple(sorted({label for p in used for label in node.labels[p]}))
+        place = {label: position for position, label in enumerate(labels)}
+        operands = [(node.operands[p], tuple(place[label] for label in node.labels[p])) for p in used]
+        renumbered = multiplicand.xreplace({argument(p): argument(k) for k, p in enumerate(used)})
+        part = _normal_pointwise(renumbered, operands, tuple(node.shape[label] for label in labels))
+        parts.append((part, labels))
+    return coefficient, parts
+
+
+def _eliminate_equalities(
+    factors: list[Factor], output: Labels, summed: set[int], sizes: Mapping[int, Size]
+) -> tuple[list[Factor], set[int]]:
+    """Sum out [i = j] by renaming one of the two labels, if it is summed and both have one size."""
+    renamed: set[int] = set()
+    changed = True
+    while changed:
+        changed = False
+        for factor in factors:
+            node, labels = factor
+            if not (isinstance(node, Indicator) and node.relation == "==" and not node.operands and len(labels) == 2):
+                continue
+            if node.condition not in (axis(0) - axis(1), axis(1) - axis(0)) or node.shape[0] != node.shape[1]:
+                continue
+            gone = next((label for label in labels if label in summed and label not in renamed), None)
+            if gone is None or labels[0] == labels[1]:
+                continue
+            kept = labels[1] if labels[0] == gone else labels[0]
+            factors = [
+                (other, tuple(kept if label == gone else label for label in ls))
+                for other, ls in factors
+                if (other, ls) is not factor
+            ]
+            renamed.add(gone)
+            changed = True
+            break
+    return factors, renamed
+
+
+def _components(factors: list[Factor], summed: set[int]) -> list[list[Factor]]:
+    """Part the factors so that no two parts share a summed label."""
+    groups: list[tuple[set[int], list[Factor]]] = []
+    for factor in factors:
+        own = set(factor[1]) & summed
+        together = [factor]
+        rest: list[tuple[set[int], list[Factor]]] = []
+        for labels, members in groups:
+            if labels & own:
+                own |= labels
+                together = members + together
+            else:
+                rest.append((labels, members))
+        groups = [*rest, (own, together)]
+    return [members for _, members in groups]
+
+
+def _sum_product(factors: list[Factor], kept: list[int], sizes: Mapping[int, Size]) -> Factor:
+    """Build one connected contraction in normal form; return it with the outer labels of its axes."""
+    merged: dict[frozenset[int], list[Factor]] = {}
+    for factor in factors:
+        merged.setdefault(frozenset(factor[1]), []).append(factor)
+    operands: list[Factor] = []
+    for group in merged.values():
+        if len(group) == 1:
+            operands.append(group[0])
+            continue
+        labels = tuple(sorted(set(group[0][1])))
+        place = {label: position for position, label in enumerate(labels)}
+        product = sympy.Mul(*[argument(p) for p in range(len(group))])
+        inner = [(node, tuple(place[label] for label in ls)) for node, ls in group]
+        operands.append((pointwise(product, inner, tuple(sizes[label] for label in labels)), labels))
+    if len(operands) == 1:
+        node, labels = operands[0]
+        if isinstance(node, Pointwise) and isinstance(node.expression, sympy.exp):
+            exponent = pointwise(node.expression.args[0], list(zip(node.operands, node.labels, strict=True)), node.shape)
+            total = _reduce_over(exponent, labels, kept, sizes)
+            return pointwise(sympy.exp(argument(0)), [(total, tuple(range(total.rank)))], total.shape), tuple(kept)
+    return _normal_contraction(operands, kept, sizes), tuple(kept)
+
+
+def _reduce_over(operand: Node, labels: Labels, kept: list[int], sizes: Mapping[int, Size]) -> Node:
+    order = kept + sorted(set(labels) - set(kept))
+    place = {label: position for position, label in enumerate(order)}
+    return reduction(
+        "logsumexp", operand, tuple(place[label] for label in labels), len(kept), [sizes[label] for label in order]
+    )
+
+
+def _normal_contraction(operands: list[Factor], kept: list[int], sizes: Mapping[int, Size]) -> Node:
+    place = {label: position for position, label in enumerate(kept)}
+    rank = len(kept)
+    operands = [_sorted_axes(node, labels, place) for node, labels in operands]
+
+    def shallow(factor: Factor) -> tuple[object, ...]:
+        node, labels = factor
+        return _order((node, tuple(place.get(label, rank) for label in labels)))
+
+    ordered = sorted(operands, key=shallow)
+    best: tuple[Labels, ...] | None = None
+    chosen: tuple[list[Factor], list[int]] = (ordered, [])
+    for candidate in _tied_orders(ordered, shallow):
+        numbering: dict[int, int] = dict(place)
+        for _, labels in candidate:
+            for label in labels:
+                numbering.setdefault(label, len(numbering))
+        renamed = tuple(tuple(numbering[label] for label in labels) for _, labels in candidate)
+        if best is None or renamed < best:
+            best = renamed
+            chosen = (candidate, [label for label in numbering if label not in place])
+    candidate, summed = chosen
+    assert best is not None
+    return Contraction(
+        (tuple(sizes[label] for label in summed),),
+        tuple(node for node, _ in candidate),
+        best,
+        tuple(sizes[label] for label in kept),
+    )
+
+
+def _sorted_axes(node: Node, labels: Labels, place: Mapping[int, int]) -> Factor:
+    """A pointwise operand has no order of axes of its own: give it the one in which kept labels come first."""
+    if not isinstance(node, Pointwise) or len(set(labels)) < len(labels):
+        return node, labels
+    order = sorted(range(len(labels)), key=lambda position: (place.get(labels[position], len(place)), position))
+    if order == list(range(len(labels))):
+        return node, labels
+    new_place = {old: new for new, old in enumerate(order)}
+    operands = [(o, tuple(new_place[label] for label in ls)) for o, ls in zip(node.operands, node.labels, strict=True)]
+    permuted = _normal_pointwise(node.expression, operands, tuple(node.shape[p] for p in order))
+    return permuted, tuple(labels[p] for p in order)
+
+
+def _tied_orders(ordered: list[Factor], key: object) -> Iterable[list[Factor]]:
+    """The orders that differ only among operands the shallow key cannot tell apart (few: at most 24 are tried)."""
+    groups: list[list[Factor]] = []
+    for factor in ordered:
+        if groups and key(groups[-1][0]) == key(factor):  # type: ignore[operator]
+            groups[-1].append(factor)
+        else:
+            groups.append([factor])
+    results: list[list[Factor]] = [[]]
+    for group in groups:
+        choices = list(permutations(group)) if len(group) <= 4 else [tuple(group)]
+        if len(results) * len(choices) > 24:
+            choices = [tuple(group)]
+        results = [result + list(choice) for result in results for choice in choices]
+    return results
+
+
+# ---------------------------------------------------------------- common compositions
+
+
+def add(terms: Sequence[Node], shape: Shape | None = None) -> Node:
+    """Return the sum of tensors of one shape (scalars broadcast)."""
+    if not terms:
+        return constant(0, shape or ())
+    result_shape = shape if shape is not None else max((term.shape for term in terms), key=len)
+    operands = [(term, tuple(range(term.rank)) if term.rank else ()) for term in terms]
+    return pointwise(sympy.Add(*[argument(p) for p in range(len(terms))]), operands, result_shape)
+
+
+def scale(coefficient: sympy.Expr, node: Node) -> Node:
+    """Return a number (or an expression in sizes) times a tensor."""
+    return pointwise(coefficient * argument(0), [(node, tuple(range(node.rank)))], node.shape)
+
+
+def transpose(node: Node, order: Sequence[int]) -> Node:
+    """Return the tensor with its axes in another order."""
+    place = {old: new for new, old in enumerate(order)}
+    labels = tuple(place[position] for position in range(node.rank))
+    return pointwise(argument(0), [(node, labels)], tuple(node.shape[position] for position in order))
+
+
+def with_operands(node: Node, operands: Sequence[Node]) -> Node:
+    """Return the same operation on other operands of the same shapes, in normal form."""
+    if all(new is old for new, old in zip(operands, node.operands, strict=True)):
+        return node
+    factors = list(zip(operands, node.labels, strict=True))
+    if isinstance(node, Pointwise):
+        return pointwise(node.expression, factors, node.shape)
+    if isinstance(node, Contraction):
+        return contract(factors, tuple(range(node.rank)), node.label_sizes)
+    if isinstance(node, Reduction):
+        return reduction(node.kind, operands[0], node.labels[0], node.rank, node.label_sizes)
+    if isinstance(node, MatrixFunction):
+        return matrix_function(node.kind, operands[0])
+    if isinstance(node, Indicator):
+        return indicator(node.relation, node.condition, node.shape, factors)
+    return node

@@ -1,0 +1,57 @@
+"""Names of derived values. A user's name never contains these characters, so no derived name can capture one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Adjoint:
+    """The name of a gradient: of a scalar ``of`` by ``by``."""
+
+    of: str
+    by: str
+
+
+@dataclass(frozen=True)
+class Tangent:
+    """The name of a directional derivative of ``of``."""
+
+    of: str
+
+
+def adjoint_name(of: str, by: str) -> str:
+    """``∂J/∂z``; derived names inside it stand in parentheses."""
+    return f"∂{_atom(of)}/∂{_atom(by)}"
+
+
+def tangent_name(of: str) -> str:
+    """``D[z]``, printed as a z with a dot."""
+    return f"D[{of}]"
+
+
+def cotangent_name(of: str) -> str:
+    """``G[y]``: the open cotangent of a model without an objective."""
+    return f"G[{of}]"
+
+
+def _atom(name: str) -> str:
+    return f"({name})" if "/" in name else name
+
+
+def parse_name(name: str) -> str | Adjoint | Tangent:
+    """Return the structure of a derived name, or the name itself."""
+    if name.startswith("D[") and name.endswith("]"):
+        return Tangent(name[2:-1])
+    if name.startswith("∂"):
+        depth = 0
+        for position, character in enumerate(name):
+            depth += character in "(["
+            depth -= character in ")]"
+            if character == "/" and depth == 0:
+                return Adjoint(_bare(name[1:position]), _bare(name[position + 2 :]))
+    return name
+
+
+def _bare(name: str) -> str:
+    return name[1:-1] if name.startswith("(") else name

@@ -1,0 +1,1 @@
+"""The equation language: text to tokens to a syntax tree to a model, and a model back to text."""

@@ -1,0 +1,1 @@
+"""Simplification: an engine and named rewrites, none of which knows of any layer."""

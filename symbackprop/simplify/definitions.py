@@ -1,0 +1,82 @@
+"""What the forward equations define, indexed so that a value can be replaced by its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sympy
+
+from symbackprop.graph.build import Factor, scale
+from symbackprop.graph.model import Equation, Graph
+from symbackprop.graph.nodes import Leaf, Node, Pointwise, argument
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """``expression`` of the operands it mentions equals ``replacement``, which may mention the other operands too.
+
+    In the replacement ``argument(len(operands))`` stands for the named value.
+    """
+
+    reference: Leaf
+    expression: sympy.Expr
+    operands: tuple[Factor, ...]
+    replacement: sympy.Expr
+
+
+class Definitions:
+    """The named values of a graph, by what they are equal to."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.exact: dict[Node, Node] = {}
+        self.patterns: dict[Node, list[Pattern]] = {}
+        self._right_sides: dict[str, Node] = {}
+        for equation in graph.equations:
+            self.learn(equation)
+            if isinstance(equation.node, Pointwise) and equation.node.operands:
+                self._index(equation.node, equation.reference)
+
+    def learn(self, equation: Equation) -> None:
+        """Remember an equation, so that its right-hand side as a whole is written by its name from now on.
+
+        An alias (``∂J/∂b = ∂J/∂o``) and a constant give no name.
+        """
+        self._right_sides[equation.name] = equation.node
+        if not isinstance(equation.node, Leaf) and equation.node.operands:
+            self.exact.setdefault(equation.node, equation.reference)
+
+    def definition(self, leaf: Leaf) -> Node | None:
+        """Return the right-hand side of the equation a leaf refers to."""
+        return self._right_sides.get(leaf.name) if leaf.kind == "value" else None
+
+    def _index(self, node: Pointwise, reference: Leaf) -> None:
+        factors = tuple(zip(node.operands, node.labels, strict=True))
+        if len(factors) == 1 and node.operands[0].shape == node.shape:
+            core, coefficient = node.expression.as_independent(argument(0), as_Add=False)[::-1]
+            if core == argument(0):
+                self.exact.setdefault(node.operands[0], scale(1 / coefficient, reference))
+                return
+        used = {label for _, labels in factors for label in labels}
+        if used != set(range(node.rank)) or node.expression.is_Symbol:
+            return
+        name = argument(len(factors))
+        patterns = [Pattern(reference, node.expression, factors, name)]
+        solved = _solved(node.expression, name)
+        if solved is not None:
+            patterns.append(Pattern(reference, solved[0], factors, solved[1]))
+        for pattern in patterns:
+            for position, operand in enumerate(node.operands):
+                if argument(position) in pattern.expression.free_symbols and operand not in node.operands[:position]:
+                    self.patterns.setdefault(operand, []).append(pattern)
+
+
+def _solved(expression: sympy.Expr, name: sympy.Symbol) -> tuple[sympy.Expr, sympy.Expr] | None:
+    """Solve ``name = sum / divisor`` for the sum, where that brings no pole: the divisor only multiplies."""
+    sums = [factor for factor in sympy.Mul.make_args(expression) if factor.is_Add]
+    if len(sums) != 1 or expression.is_Add:
+        return None
+    rest = name * sums[0] / expression
+    powers = sympy.Mul.make_args(rest)
+    if all(not factor.is_Pow or (factor.exp.is_number and factor.exp.is_positive) for factor in powers):
+        return sums[0], rest
+    return None
