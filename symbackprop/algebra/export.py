@@ -8,23 +8,33 @@ from typing import Any
 import sympy
 from sympy.matrices.exceptions import ShapeError as SympyShapeError
 
-from symbackprop.algebra.index_form import IndexForm, matrix_function_form
-from symbackprop.algebra.matrix_forms import NoMatrixForm, apply, filled, product, total, transposed
+from symbackprop.algebra.index_form import IndexForm, flat_factors, matrix_function_form
+from symbackprop.algebra.matrix_forms import NoMatrixFormError, apply, filled, product, total, transposed
 from symbackprop.algebra.network import Network
 from symbackprop.algebra.pointwise_form import pointwise_form
 from symbackprop.algebra.symbols import tensor_symbol
 from symbackprop.graph.model import Graph
-from symbackprop.graph.nodes import Contraction, Indicator, Leaf, MatrixFunction, Node, Pointwise, Reduction, axis
+from symbackprop.graph.nodes import (
+    Contraction,
+    Indicator,
+    Leaf,
+    MatrixFunction,
+    Node,
+    Pointwise,
+    Reduction,
+    axis,
+)
 from symbackprop.graph.walk import topological
 
 
 def to_sympy(node: Node, graph: Graph) -> Any:
     """Return an expression of the graph in SymPy, with the value that the kernel computes.
 
-    A scalar is a SymPy scalar, a vector an n×1 and a matrix an m×n matrix expression: MatrixSymbol, MatMul, Transpose,
-    HadamardProduct, applyfunc and so on, and a FunctionMatrix of Sum, Piecewise and KroneckerDelta where matrix algebra has no
-    words. A tensor of three and more axes is a Lambda of its indices, each an Idx that carries its range. The names in the
-    expression are those of the graph, sizes are its dimensions; `Cofactor` and `IndexMax` are of `symbackprop.algebra`.
+    A scalar is a SymPy scalar, a vector an n×1 and a matrix an m×n matrix expression: MatrixSymbol, MatMul,
+    Transpose, HadamardProduct, applyfunc and so on, and a FunctionMatrix of Sum, Piecewise and KroneckerDelta
+    where matrix algebra has no words. A tensor of three and more axes is a Lambda of its indices, each an Idx
+    that carries its range. The names in the expression are those of the graph, sizes are its dimensions
+    (positive integer symbols); `Cofactor` and `IndexMax` are of `symbackprop.algebra`.
     """
     taken = {*graph.declared, *graph.by_name}
     for reference in [*graph.declarations, *[equation.reference for equation in graph.equations], node]:
@@ -52,7 +62,7 @@ class _Exporter:
     def _form(self, node: Node) -> Any:
         try:
             return self._rule(node)
-        except (NoMatrixForm, SympyShapeError):  # SymPy takes sizes of different names to be different
+        except (NoMatrixFormError, SympyShapeError):  # SymPy takes sizes of different names to be different
             return self._indexed.function_matrix(node) if node.rank else self._indexed.entry(node)
 
     def _rule(self, node: Node) -> Any:
@@ -61,17 +71,18 @@ class _Exporter:
         if isinstance(node, Indicator):
             if node.condition == axis(0) - axis(1) and node.shape[0] == node.shape[-1]:
                 return sympy.Identity(node.shape[0])
-            raise NoMatrixForm
+            raise NoMatrixFormError
         if any(self._matrices[operand] is None for operand in node.operands):
-            raise NoMatrixForm
+            raise NoMatrixFormError
         operands = [
-            (self._matrices[operand], labels) for operand, labels in zip(node.operands, node.labels, strict=True)
+            (self._matrices[operand], labels)
+            for operand, labels in zip(node.operands, node.labels, strict=True)
         ]
         if isinstance(node, Pointwise):
             return pointwise_form(node, operands, self._variable)
         if isinstance(node, Contraction):
-            if any(isinstance(operand, Indicator) for operand in node.operands):
-                raise NoMatrixForm  # a lookup or a window reads better with indices
+            if any(isinstance(factor, Indicator) for factor, _ in flat_factors(node)[1]):
+                raise NoMatrixFormError  # a lookup or a window reads better with indices
             network = Network(operands, dict(enumerate(node.label_sizes)))
             network.eliminate(range(node.rank, len(node.label_sizes)))
             return network.result(node.rank)
@@ -79,12 +90,12 @@ class _Exporter:
             return self._reduction(node, *operands[0])
         if isinstance(node, MatrixFunction):
             return matrix_function_form(node.kind, operands[0][0])
-        raise NoMatrixForm
+        raise NoMatrixFormError
 
     def _reduction(self, node: Reduction, operand: Any, labels: tuple[int, ...]) -> Any:
         """log of the sum of exponentials, root of the sum of squares."""
         if node.kind == "max" or len(set(labels)) < len(labels):
-            raise NoMatrixForm
+            raise NoMatrixFormError
         u = self._variable
         if node.kind == "logsumexp":
             parts, outer = apply(u, sympy.exp(u), operand), sympy.log
@@ -93,7 +104,7 @@ class _Exporter:
         if node.rank == 0:
             return outer(total(parts))
         if node.rank != 1 or len(labels) != 2:
-            raise NoMatrixForm
+            raise NoMatrixFormError
         rows = parts if labels[0] == 0 else transposed(parts)
         sums = product([rows, filled(1, node.summed[0], 1)])
         return apply(u, outer(u), sums)
@@ -112,5 +123,8 @@ def _with_names(expression: Any, taken: set[str]) -> Any:
     letters = (letter + str(number or "") for number in count() for letter in "ijklmnrst")
     names = (name for name in letters if name not in taken)
     return expression.xreplace(
-        {index: sympy.Idx(sympy.Symbol(next(names), integer=True), (index.lower, index.upper)) for index in found}
+        {
+            index: sympy.Idx(sympy.Symbol(next(names), integer=True), (index.lower, index.upper))
+            for index in found
+        }
     )

@@ -1,4 +1,4 @@
-"""Expressions written with indices: every node as the scalar that stands at the indices ``axis(0), axis(1), ...``."""
+"""Expressions written with indices: every node as its entry at the indices ``axis(0), axis(1), ...``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sympy.matrices.expressions.matexpr import MatrixElement
 from symbackprop.algebra.ranges import bounds, surely_nonnegative
 from symbackprop.algebra.scalar_forms import in_sympy, one_where
 from symbackprop.algebra.symbols import Cofactor, IndexMax, tensor_entry
+from symbackprop.graph.build import Factor, split_product
 from symbackprop.graph.nodes import (
     Contraction,
     Coordinate,
@@ -56,7 +57,9 @@ class IndexForm:
     def function(self, node: Node) -> Any:
         """Return a tensor as the function of its indices."""
         indices = [self.index(size) for size in node.shape]
-        return sympy.Lambda(tuple(indices), self.entry(node).xreplace({axis(k): index for k, index in enumerate(indices)}))
+        return sympy.Lambda(
+            tuple(indices), self.entry(node).xreplace({axis(k): index for k, index in enumerate(indices)})
+        )
 
     def _write(self, node: Node) -> Any:
         if isinstance(node, Leaf):
@@ -80,16 +83,19 @@ class IndexForm:
             return in_sympy(node.expression, known)
         assert isinstance(node, Indicator)
         left, right = _sides(node.condition, known)
-        return sympy.KroneckerDelta(left, right) if node.relation == "==" else one_where(sympy.Ge(left, right))
+        return (
+            sympy.KroneckerDelta(left, right) if node.relation == "==" else one_where(sympy.Ge(left, right))
+        )
 
     def _at(self, operand: Node, labels: Labels, indices: Sequence[Any]) -> Any:
+        self.entry(operand)
         moved = {axis(k): indices[label] for k, label in enumerate(labels)}
         return self._entries[operand].xreplace({old: new for old, new in moved.items() if old != new})
 
     def _contraction(self, node: Contraction) -> Any:
         indices: list[Any] = [axis(k) for k in range(node.rank)] + [self.index(size) for size in node.summed]
         sizes = dict(zip(indices, node.label_sizes, strict=True))
-        factors = list(zip(node.operands, node.labels, strict=True))
+        coefficient, factors = flat_factors(node)
         summed = list(range(node.rank, len(indices)))
         for factor in tuple(factors):
             found = self._solved(factor, summed, indices, sizes)
@@ -98,8 +104,12 @@ class IndexForm:
                 factors.remove(factor)
                 summed.remove(label)
                 gone = indices[label]
-                indices = [solution if index == gone else index.xreplace({gone: solution}) for index in indices]
-        product = sympy.Mul(*[self._at(operand, labels, indices) for operand, labels in factors])
+                indices = [
+                    solution if index == gone else index.xreplace({gone: solution}) for index in indices
+                ]
+        product = (
+            sympy.Mul(*[self._at(operand, labels, indices) for operand, labels in factors]) * coefficient
+        )
         return sympy.Sum(product, *_limits([indices[label] for label in summed])) if summed else product
 
     def _solved(
@@ -115,7 +125,9 @@ class IndexForm:
                 continue
             rest = -coefficient * (node.condition - coefficient * axis(place))
             for k, (operand, own) in enumerate(zip(node.operands, node.labels, strict=True)):
-                rest = rest.xreplace({argument(k): self._at(operand, own, [axis(p) for p in range(node.rank)])})
+                rest = rest.xreplace(
+                    {argument(k): self._at(operand, own, [axis(p) for p in range(node.rank)])}
+                )
             solution = rest.xreplace({axis(p): indices[outer] for p, outer in enumerate(labels)})
             if solution.has(indices[label]):
                 continue
@@ -123,8 +135,14 @@ class IndexForm:
                 if self._is_class(node, rest, node.shape[place]):
                     return label, solution
                 continue
-            extent = bounds(solution, {index: size for index, size in sizes.items() if index in solution.free_symbols})
-            if extent and surely_nonnegative(extent[0]) and surely_nonnegative(node.shape[place] - 1 - extent[1]):
+            extent = bounds(
+                solution, {index: size for index, size in sizes.items() if index in solution.free_symbols}
+            )
+            if (
+                extent
+                and surely_nonnegative(extent[0])
+                and surely_nonnegative(node.shape[place] - 1 - extent[1])
+            ):
                 return label, solution
         return None
 
@@ -146,7 +164,25 @@ class IndexForm:
             body = self._at(operand, tuple(range(operand.rank)), [*[axis(k) for k in range(batch)], *inner])
             matrix = sympy.FunctionMatrix(size, size, sympy.Lambda(tuple(inner), body))
         whole = matrix_function_form(node.kind, matrix)
-        return MatrixElement(whole, axis(batch), axis(batch + 1)) if node.kind in ("inverse", "cofactor") else whole
+        return (
+            MatrixElement(whole, axis(batch), axis(batch + 1))
+            if node.kind in ("inverse", "cofactor")
+            else whole
+        )
+
+
+def flat_factors(node: Contraction) -> tuple[sympy.Expr, list[Factor]]:
+    """Return the factors of a contraction, products of products taken apart, and the number before them."""
+    coefficient: sympy.Expr = sympy.S.One
+    factors: list[Factor] = []
+    for operand, labels in zip(node.operands, node.labels, strict=True):
+        if not isinstance(operand, Pointwise) or not operand.expression.is_Mul:
+            factors.append((operand, labels))
+            continue
+        number, parts = split_product(operand)
+        coefficient *= number
+        factors += [(part, tuple(labels[k] for k in own)) for part, own in parts]
+    return coefficient, factors
 
 
 def matrix_function_form(kind: str, matrix: Any) -> Any:

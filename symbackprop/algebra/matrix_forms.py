@@ -8,7 +8,7 @@ from typing import Any
 import sympy
 
 
-class NoMatrixForm(Exception):
+class NoMatrixFormError(Exception):
     """An expression that SymPy's matrix algebra cannot say; it is written with indices instead."""
 
 
@@ -32,7 +32,9 @@ def product(matrices: Iterable[Any], coefficient: Any = sympy.S.One) -> Any:
     last = None
     for matrix in matrices:
         last = matrix
-        inner, parts = matrix.as_coeff_matrices() if isinstance(matrix, sympy.MatMul) else (sympy.S.One, [matrix])
+        inner, parts = (
+            matrix.as_coeff_matrices() if isinstance(matrix, sympy.MatMul) else (sympy.S.One, [matrix])
+        )
         coefficient = coefficient * inner
         factors.extend(part for part in parts if not isinstance(part, sympy.Identity))
     if not factors:
@@ -44,12 +46,17 @@ def product(matrices: Iterable[Any], coefficient: Any = sympy.S.One) -> Any:
 
 def hadamard(matrices: list[Any]) -> Any:
     """The product element by element; scalars stand in front."""
-    coefficient, factors = sympy.S.One, []
+    coefficient: Any = sympy.S.One
+    factors: list[Any] = []
     for matrix in matrices:
         if isinstance(matrix, sympy.MatMul) and len(matrix.as_coeff_matrices()[1]) == 1:
             inner, (matrix,) = matrix.as_coeff_matrices()
             coefficient = coefficient * inner
         factors.extend(matrix.args if isinstance(matrix, sympy.HadamardProduct) else [matrix])
+    if len(factors) > 1 and all(isinstance(factor, sympy.Transpose) for factor in factors):
+        return product(
+            [sympy.Transpose(sympy.HadamardProduct(*[factor.arg for factor in factors]))], coefficient
+        )
     return product([factors[0] if len(factors) == 1 else sympy.HadamardProduct(*factors)], coefficient)
 
 
@@ -62,6 +69,8 @@ def filled(value: Any, rows: Any, columns: Any) -> Any:
 
 def inner(left: Any, right: Any) -> Any:
     """The sum of the products of the entries of two matrices of one shape, as a trace."""
+    if left == right:
+        return sympy.Trace(sympy.MatMul(sympy.Transpose(left), right))
     return sympy.Trace(product([transposed(left), right]))
 
 
@@ -78,7 +87,7 @@ def total(matrix: Any) -> Any:
 
 
 def combine(columns: list[Any], rows: list[Any], matrices: list[Any]) -> Any:
-    """The m×n matrix of products of column vectors along its rows, vectors along its columns, and matrices."""
+    """The m×n matrix of products: of vectors along its first axis, vectors along its second, and matrices."""
     if not matrices:
         return product([hadamard(columns), transposed(hadamard(rows))])
     if len(matrices) == 1 and isinstance(matrices[0], sympy.Identity) and columns + rows:
@@ -96,5 +105,5 @@ def apply(variable: Any, body: Any, matrix: Any) -> Any:
     if body == variable:
         return matrix
     if matrix.shape == (1, 1):
-        raise NoMatrixForm  # SymPy would call the function with the matrix itself
+        raise NoMatrixFormError  # SymPy would call the function with the matrix itself
     return matrix.applyfunc(sympy.Lambda(variable, body))

@@ -1,5 +1,4 @@
-"""A contraction as a matrix expression: summed labels are eliminated one after the other, as long as at most two
-matrices meet in each."""
+"""A contraction as a matrix expression: summed labels go one by one, if at most two matrices meet there."""
 
 from __future__ import annotations
 
@@ -9,7 +8,15 @@ from typing import Any
 import sympy
 from sympy.matrices.expressions.diagonal import DiagonalOf
 
-from symbackprop.algebra.matrix_forms import NoMatrixForm, combine, hadamard, inner, product, total, transposed
+from symbackprop.algebra.matrix_forms import (
+    NoMatrixFormError,
+    combine,
+    hadamard,
+    inner,
+    product,
+    total,
+    transposed,
+)
 from symbackprop.graph.nodes import Labels
 
 Edge = tuple[int, int, Any]
@@ -25,7 +32,7 @@ class Network:
         self.scalars: list[Any] = []
         for matrix, labels in operands:
             if len(labels) > 2:
-                raise NoMatrixForm
+                raise NoMatrixFormError
             if len(labels) == 1:
                 self.vectors.setdefault(labels[0], []).append(matrix)
             elif labels[0] == labels[1]:
@@ -34,7 +41,7 @@ class Network:
                 self.matrices.append((*labels, matrix))
 
     def eliminate(self, summed: Sequence[int]) -> None:
-        """Sum over the labels. Raises NoMatrixForm where three matrices meet."""
+        """Sum over the labels. Raises NoMatrixFormError where three matrices meet."""
         remaining = list(summed)
         while remaining:
             if self._close(remaining):
@@ -51,7 +58,9 @@ class Network:
             return sympy.Mul(*self.scalars)
         if rank == 1:
             return product([hadamard(self.vectors[0])], sympy.Mul(*self.scalars))
-        whole = combine(self.vectors.get(0, []), self.vectors.get(1, []), [self._from(0, edge) for edge in self.matrices])
+        whole = combine(
+            self.vectors.get(0, []), self.vectors.get(1, []), [self._from(0, edge) for edge in self.matrices]
+        )
         return product([whole], sympy.Mul(*self.scalars))
 
     def _touching(self, label: int) -> list[Edge]:
@@ -64,12 +73,17 @@ class Network:
 
     def _close(self, remaining: list[int]) -> bool:
         """Matrices between the last two labels are the trace of a product."""
-        if len(remaining) != 2 or not self.matrices or any(set(edge[:2]) != set(remaining) for edge in self.matrices):
+        if (
+            len(remaining) != 2
+            or not self.matrices
+            or any(set(edge[:2]) != set(remaining) for edge in self.matrices)
+        ):
             return False
         if any(self.vectors.get(label) for label in remaining):
             return False
         first, *others = [self._from(self.matrices[0][0], edge) for edge in self.matrices]
-        self.scalars.append(inner(transposed(transposed(first)), hadamard(others)) if others else total(first))
+        whole = sympy.Trace(product([first, transposed(hadamard(others))])) if others else total(first)
+        self.scalars.append(whole)
         self.matrices = []
         return True
 
@@ -84,10 +98,12 @@ class Network:
         touching = self._touching(label)
         vectors = self.vectors.pop(label, [])
         if len(touching) > 2:
-            raise NoMatrixForm
+            raise NoMatrixFormError
         self.matrices = [edge for edge in self.matrices if edge not in touching]
         if not touching:
-            self.scalars.append(inner(vectors[0], hadamard(vectors[1:])) if len(vectors) > 1 else _sum(vectors[0]))
+            self.scalars.append(
+                inner(vectors[0], hadamard(vectors[1:])) if len(vectors) > 1 else _sum(vectors[0])
+            )
             return
         ends = [edge[0] if edge[1] == label else edge[1] for edge in touching]
         left = self._from(ends[0], touching[0])

@@ -1,4 +1,4 @@
-"""A pointwise expression in matrix algebra: sums, Hadamard products and powers, outer products, applied functions."""
+"""A pointwise expression in matrix algebra: sums, Hadamard and outer products, powers, applied functions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from typing import Any
 import sympy
 from sympy.matrices.expressions.diagonal import DiagonalOf
 
-from symbackprop.algebra.matrix_forms import NoMatrixForm, apply, combine, filled, hadamard, product, transposed
+from symbackprop.algebra.matrix_forms import (
+    NoMatrixFormError,
+    apply,
+    combine,
+    filled,
+    hadamard,
+    product,
+    transposed,
+)
 from symbackprop.algebra.scalar_forms import in_sympy
 from symbackprop.functions.scalar import ScalarFunction
 from symbackprop.graph.nodes import Labels, Pointwise, argument
@@ -18,7 +26,7 @@ Piece = tuple[Labels, Any]
 
 
 def pointwise_form(node: Pointwise, operands: Sequence[tuple[Any, Labels]], variable: Any) -> Any:
-    """Return the matrix form; ``operands`` are the operands' forms. Raises NoMatrixForm where there is none."""
+    """Return the matrix form; ``operands`` are the operands' forms. Raises NoMatrixFormError."""
     writer = _Writer(node, [_aligned(matrix, labels) for matrix, labels in operands], variable)
     axes, result = writer.write(node.expression)
     return writer.broadcast((axes, result), tuple(range(node.rank)))
@@ -61,7 +69,7 @@ class _Writer:
             return axes, apply(self._variable, self._function(expression.func(inner), inner), value)
         if isinstance(expression, ScalarFunction) and expression.func.body is not None:
             return self.write(expression.expand_definition())
-        raise NoMatrixForm
+        raise NoMatrixFormError
 
     def _function(self, expression: Any, symbol: Any) -> Any:
         return in_sympy(expression, {**self._scalars, symbol: self._variable})

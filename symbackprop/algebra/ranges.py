@@ -10,12 +10,12 @@ from symbackprop.graph.sizes import Size
 
 
 def bounds(expression: sympy.Expr, sizes: Mapping[sympy.Basic, Size]) -> tuple[sympy.Expr, sympy.Expr] | None:
-    """Return the smallest and the largest value of an expression, affine in indices that run from 0 to size - 1.
+    """Return the smallest and the largest value of an affine expression of indices from 0 to size - 1.
 
-    The coefficients are whole numbers; what is no index stands for itself. None where the expression is not affine.
+    The coefficients are whole numbers; what is no index stands for itself. None where it is not affine.
     """
     expression = sympy.expand(expression)
-    low = high = expression.xreplace({index: sympy.S.Zero for index in sizes})
+    low = high = expression.xreplace(dict.fromkeys(sizes, sympy.S.Zero))
     rest = expression - low
     for index, size in sizes.items():
         coefficient = expression.coeff(index)

@@ -13,7 +13,8 @@ from symbackprop.functions import scalar
 def in_sympy(expression: sympy.Expr, known: Mapping[sympy.Basic, Any]) -> Any:
     """Return a scalar expression with values put in for its symbols and SymPy's functions for our own.
 
-    Functions given by a formula become their formula; an open one stays a Function of its name, as does its derivative phi′.
+    Functions given by a formula become their formula; an open one stays a Function of its name, as does its
+    derivative phi′.
     """
     done: dict[sympy.Basic, Any] = dict(known)
     for part in sympy.postorder_traversal(expression):

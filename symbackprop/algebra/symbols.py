@@ -1,4 +1,4 @@
-"""The SymPy objects that stand for tensors, and the two that SymPy lacks: a maximum over an index, and the cofactors."""
+"""What stands for tensors in SymPy, and two things it lacks: a maximum over an index, and cofactors."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ class IndexMax(ExprWithIntLimits):
 
 
 class Cofactor(MatrixExpr):
-    """The matrix of cofactors, which is det(X) X^-T where X has an inverse; the gradient of det(X) (Jacobi)."""
+    """The matrix of cofactors: det(X) X^-T where X has an inverse; the gradient of det(X) (Jacobi)."""
 
     def __new__(cls, matrix: Any) -> Any:
+        """Return the cofactors of a square matrix."""
         return MatrixExpr.__new__(cls, matrix)
 
     @property
@@ -35,7 +36,7 @@ class Cofactor(MatrixExpr):
 
 
 def tensor_symbol(leaf: Leaf) -> Any:
-    """Return what stands for a tensor: a Symbol, an n×1 or m×n MatrixSymbol, or from three axes on an IndexedBase."""
+    """Return what stands for a tensor: a Symbol, an n×1 or m×n MatrixSymbol, or else an IndexedBase."""
     if leaf.rank == 0:
         return sympy.Symbol(leaf.name)
     if leaf.rank <= 2:

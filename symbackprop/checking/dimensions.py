@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import sympy
@@ -10,7 +11,7 @@ import sympy
 from symbackprop.errors import SizeError
 from symbackprop.graph.model import Graph, Model
 from symbackprop.graph.nodes import Contraction, Indicator, Leaf, Node, Reduction, axis
-from symbackprop.graph.sizes import Size, dimension, size_value
+from symbackprop.graph.sizes import Shape, Size, dimension, size_value
 from symbackprop.graph.walk import topological
 
 Sizes = dict[str, int]
@@ -18,8 +19,14 @@ Sizes = dict[str, int]
 TRIES = 400
 """Random choices of sizes that are tried before the defaults are taken."""
 
-CHEAP = 4000
+CHEAP = 20_000
 """Products in one node up to which sizes are taken without looking for smaller ones."""
+
+SHRUNK = 4
+"""How many choices are made smaller before smaller ones are drawn: a size of 1 hides mistakes."""
+
+TINY = 4_000
+"""The same where every product is one of SymPy's."""
 
 
 class Dimensions:
@@ -30,11 +37,15 @@ class Dimensions:
         sizes = {size: None for node in nodes for size in _sizes_of(node)}
         self._sizes = [size for size in sizes if not size.is_Integer]
         self._constraints = [sympy.expand(left - right) for left, right in graph.constraints]
-        self._indicators = [node for node in nodes if isinstance(node, Indicator) and not node.operands]
+        maps = [_index_map(node) for node in nodes if isinstance(node, Indicator)]
+        self._maps = [index_map for index_map in maps if index_map is not None]
         self.defaults = {name: default for name, default in model.dimensions.items() if default is not None}
         symbols = set().union(*(size.free_symbols for size in [*sizes, *self._constraints]))
         names = [*model.dimensions, *([model.batch] if model.batch else [])]
         self.names = tuple(dict.fromkeys([*names, *sorted(symbol.name for symbol in symbols)]))
+        shown = set().union(*(size.free_symbols for d in graph.declarations for size in d.shape))
+        hidden = [name for name in self.names if dimension(name) not in shown and name in self.defaults]
+        self._fixed = {name: self.defaults[name] for name in hidden}  # no array tells a kernel another size
         self._inside = self._maps_inside(self.defaults) if set(self.names) <= set(self.defaults) else set()
         self._spaces = {space: None for node in nodes if (space := _space_of(node))}
 
@@ -63,29 +74,46 @@ class Dimensions:
     def choose(self, rng: np.random.Generator, low: int, high: int) -> Sizes:
         """Return random sizes from ``low`` to ``high`` where the equations allow them, wider ones otherwise.
 
-        The first that are cheap enough, else the cheapest found. Where nothing random fits, the defaults.
-        Raises SizeError where there are none either.
+        The first that are cheap enough, with a smaller ``low`` if need be, else the cheapest found. Where
+        nothing random fits, the defaults. Raises SizeError where there are none either.
         """
         found: list[Sizes] = []
-        for sizes in self._feasible(rng, low, high):
-            if self.cost(sizes) <= CHEAP:
-                return sizes
-            found.append(sizes)
+        for lowest in range(low, 0, -1):
+            for sizes in self._feasible(rng, lowest, high):
+                smaller = self._shrunk(sizes, lowest)
+                if self.cost(smaller) <= CHEAP:
+                    return smaller
+                found.append(smaller)
+                if len(found) % SHRUNK == 0:
+                    break
         return min(found, key=self.cost) if found else self._default_sizes()
 
-    def smallest(self, rng: np.random.Generator) -> Sizes:
-        """Return tiny sizes: of many random ones that are cheap, those with the fewest sizes of 1 (which
-        hide mistakes).
+    def _shrunk(self, sizes: Sizes, low: int) -> Sizes:
+        """Take 1 from one dimension after another, where the equations allow it, until the sizes are
+        cheap.
         """
-        found = list(self._feasible(rng, 1, 3))
-        if not found:
-            return self._default_sizes()
+        while self.cost(sizes) > CHEAP:
+            steps = [{**sizes, name: sizes[name] - 1} for name in self.names if sizes[name] > low]
+            steps = [step for step in steps if all(step[n] == k for n, k in self._fixed.items())]
+            allowed = [step for step in steps if self.allows(step)]
+            if not allowed:
+                break
+            sizes = min(allowed, key=self.cost)
+        return sizes
 
-        def key(sizes: Sizes) -> tuple[int, int, int]:
+    def smallest(self, rng: np.random.Generator, place: int = 0) -> Sizes:
+        """Return tiny sizes: of many that fit, the cheap ones with the fewest sizes of 1, which hide
+        mistakes.
+
+        ``place`` asks for the next best instead: 0 is the best.
+        """
+
+        def key(sizes: Sizes) -> tuple[Any, ...]:
             cost = self.cost(sizes)
-            return max(cost, CHEAP), sum(size == 1 for size in sizes.values()), cost
+            return max(cost, TINY), sum(size == 1 for size in sizes.values()), cost, tuple(sizes.values())
 
-        return min(found, key=key)
+        found = sorted({key(sizes): sizes for sizes in self._feasible(rng, 1, 3)}.items())
+        return found[min(place, len(found) - 1)][1] if found else self._default_sizes()
 
     def _feasible(self, rng: np.random.Generator, low: int, high: int) -> Iterator[Sizes]:
         """Yield random sizes that the equations allow; the later ones may be wider, or at their defaults."""
@@ -96,8 +124,9 @@ class Dimensions:
                 for name in self.names
             }
             for name in self.names if attempt >= TRIES // 2 else ():
-                if self.defaults.get(name, 99) <= 16 and rng.random() < 0.5:
+                if low <= self.defaults.get(name, 99) <= 16 and rng.random() < 0.5:
                     sizes[name] = self.defaults[name]
+            sizes.update(self._fixed)
             if attempt % 2:
                 self._repair(sizes, rng)
             if self.allows(sizes):
@@ -125,7 +154,7 @@ class Dimensions:
             if slope.is_Integer:
                 others = {key: value for key, value in sizes.items() if key != name}
                 solution = -_number(constraint.xreplace({symbol: sympy.S.Zero}), others) / slope
-                if solution.is_Integer and solution > 0:
+                if solution.is_Integer and solution > 0 and name not in self._fixed:
                     sizes[name] = int(solution)
 
     def _maps_inside(self, sizes: Mapping[str, int]) -> set[tuple[int, int]]:
@@ -133,28 +162,32 @@ class Dimensions:
         one.
         """
         inside: set[tuple[int, int]] = set()
-        for number, node in enumerate(self._indicators):
-            if node.relation != "==":
-                continue
-            symbols = [axis(position) for position in range(node.rank)]
-            if sympy.Poly(node.condition, *symbols).total_degree() > 1:
-                continue
-            slopes = [node.condition.coeff(symbol) for symbol in symbols]
-            if not all(slope.is_Integer for slope in slopes):
-                continue
-            origin = _number(node.condition.xreplace(dict.fromkeys(symbols, sympy.S.Zero)), sizes)
-            last = [size_value(size, sizes) - 1 for size in node.shape]
+        for number, (slopes, constant, shape) in enumerate(self._maps):
+            origin = int(_number(constant, sizes))
+            last = [size_value(size, sizes) - 1 for size in shape]
             for position, slope in enumerate(slopes):
-                if abs(slope) != 1:
-                    continue
                 reach = [-slope * other * end for other, end in zip(slopes, last, strict=True)]
                 del reach[position]
-                start = -slope * origin
-                lowest = start + sum(min(value, 0) for value in reach)
-                highest = start + sum(max(value, 0) for value in reach)
-                if lowest >= 0 and highest <= last[position]:
+                lowest = sum((min(value, 0) for value in reach), -slope * origin)
+                highest = sum((max(value, 0) for value in reach), -slope * origin)
+                if abs(slope) == 1 and lowest >= 0 and highest <= last[position]:
                     inside.add((number, position))
         return inside
+
+
+def _index_map(node: Indicator) -> tuple[list[int], sympy.Expr, Shape] | None:
+    """Return the slopes of an equation between indices, its constant term and the axes' sizes."""
+    if node.relation != "==" or node.operands:
+        return None
+    symbols = [axis(position) for position in range(node.rank)]
+    slopes = [sympy.diff(node.condition, symbol) for symbol in symbols]
+    if not all(slope.is_Integer for slope in slopes):
+        return None
+    return (
+        [int(slope) for slope in slopes],
+        node.condition.xreplace(dict.fromkeys(symbols, sympy.S.Zero)),
+        node.shape,
+    )
 
 
 def _space_of(node: Node) -> tuple[Size, ...]:

@@ -4,32 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from symbackprop.checking.sampling import Sample
 
 Array = np.ndarray[Any, Any]
-
-
-class Kernel(Protocol):
-    """What a generated module, or anything that stands for one, offers to the check."""
-
-    def loss(
-        self, params: dict[str, Array], inputs: dict[str, Array], hyper: Mapping[str, Any] = ..., /
-    ) -> float:
-        """Return the objective."""
-
-    def loss_and_grad(
-        self,
-        params: dict[str, Array],
-        inputs: dict[str, Array],
-        workspace: Any = ...,
-        hyper: Mapping[str, Any] = ...,
-        /,
-    ) -> tuple[float, dict[str, Array]]:
-        """Return the objective and the gradient of every parameter."""
 
 
 @dataclass(frozen=True)

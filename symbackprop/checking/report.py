@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from html import escape
+from json import dumps
+from math import isfinite
 
 
 class Verdict(Enum):
@@ -130,8 +132,8 @@ class CheckReport:
     def summary(self) -> str:
         """One sentence."""
         if self.failures:
-            names = dict.fromkeys(row.parameter for row in self.failures)
-            return f"{self.model}: FAIL for {', '.join(names)} ({len(self.failures)} of {len(self.rows)} comparisons)"
+            names = ", ".join(dict.fromkeys(row.parameter for row in self.failures))
+            return f"{self.model}: FAIL for {names} ({len(self.failures)} of {len(self.rows)} comparisons)"
         if self.unchecked:
             return f"{self.model}: no route could check {', '.join(self.unchecked)}"
         compared = sum(row.verdict is Verdict.PASS for row in self.rows)
@@ -151,6 +153,22 @@ class CheckReport:
             texts.append("  ".join(padded).rstrip())
         texts.insert(1, "  ".join("-" * width for width in widths))
         return "\n".join([*texts, "", self.summary])
+
+    def json(self) -> str:
+        """The report as JSON: ok, summary and every row. An infinite error is the text "inf"."""
+        rows = [
+            {
+                "parameter": row.parameter,
+                "route": row.route,
+                "sample": row.sample,
+                "error": row.error if row.error is None or isfinite(row.error) else "inf",
+                "tolerance": row.tolerance,
+                "verdict": row.verdict.value,
+                "note": row.note,
+            }
+            for row in self.rows
+        ]
+        return dumps({"model": self.model, "ok": self.ok, "summary": self.summary, "rows": rows}, indent=2)
 
     def __str__(self) -> str:
         return self.table

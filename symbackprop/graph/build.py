@@ -198,7 +198,8 @@ def _norms(expression: sympy.Expr, operands: list[Factor]) -> tuple[sympy.Expr, 
             odd = {p for p in expression.atoms(sympy.Pow) if p.base == symbol and (2 * p.exp).is_odd}
             if odd:
                 (inner,) = node.operands
-                base = pointwise(sympy.sqrt(argument(0)), [(inner, tuple(range(inner.rank)))], inner.shape)
+                root = inner.expression.base  # type: ignore[attr-defined]  # not sqrt(u^2), which is |u|
+                base = pointwise(root, list(zip(inner.operands, inner.labels, strict=True)), inner.shape)
                 norm = reduction("norm", base, node.labels[0], node.rank, node.label_sizes)
                 operands = [*operands, (norm, labels)]
                 new = argument(len(operands) - 1)
@@ -262,6 +263,10 @@ def contract(factors: Sequence[Factor], output: Labels, sizes: Mapping[int, Size
         coefficient *= size_of[label]
     flat, renamed = _eliminate_equalities(flat, output, summed, size_of)
     summed -= renamed
+    for label in sorted(summed):
+        if not any(label in labels for _, labels in flat):  # nothing but an equality ran along it
+            coefficient *= size_of[label]
+            summed.remove(label)
     outside = [factor for factor in flat if not summed & set(factor[1])]
     groups = _components([factor for factor in flat if summed & set(factor[1])], summed)
     place = {label: position for position, label in enumerate(output)}
@@ -368,9 +373,9 @@ def _eliminate_equalities(
                 continue
             kept = labels[1] if labels[0] == gone else labels[0]
             factors = [
-                (other, tuple(kept if label == gone else label for label in ls))
-                for other, ls in factors
-                if (other, ls) is not factor
+                (other[0], tuple(kept if label == gone else label for label in other[1]))
+                for other in factors
+                if other is not factor
             ]
             renamed.add(gone)
             changed = True
@@ -462,7 +467,9 @@ def _sorted_axes(node: Node, labels: Labels, place: Mapping[int, int]) -> Factor
     """A pointwise operand has no order of axes of its own: give it the one in which kept labels come first."""
     if not isinstance(node, Pointwise) or len(set(labels)) < len(labels):
         return node, labels
-    order = sorted(range(len(labels)), key=lambda position: (place.get(labels[position], len(place)), position))
+    named = sorted(zip(node.operands, node.labels, strict=True), key=lambda factor: _order((factor[0], ())))
+    seen = [label for _, own in named for label in own] + list(range(len(labels)))  # summed axes: as the operands name them
+    order = sorted(range(len(labels)), key=lambda position: (place.get(labels[position], len(place)), seen.index(position)))
     if order == list(range(len(labels))):
         return node, labels
     new_place = {old: new for new, old in enumerate(order)}

@@ -11,12 +11,13 @@ from typing import Any
 
 import sympy
 
-from symbackprop.errors import ShapeError
+from symbackprop.errors import ShapeError, SizeError
 from symbackprop.functions import scalar
 from symbackprop.graph.build import (
     constant,
     contract,
     indicator,
+    is_constant,
     matrix_function,
     pointwise,
     reduction,
@@ -151,13 +152,32 @@ def times(left: Value, right: Value) -> Value:
     return _zip("⊙", "", _0 * _1, left, right)
 
 
+def number_of(operand: Value) -> sympy.Expr | None:
+    """Return the number that a value is, or None."""
+    node = operand.node
+    return node.payload[0] if is_constant(node) and node.payload[0].is_number else None
+
+
 def over(left: Value, right: Value) -> Value:
-    """The quotient element by element, of equal shapes or with a scalar."""
+    """The quotient element by element, of equal shapes or with a scalar. Raises ShapeError for the number 0 below."""
+    if number_of(right) == 0:
+        raise ShapeError("division by 0")
     return _zip("./", "", _0 / _1, left, right)
 
 
+POWER_LIMIT = 20_000
+"""Bits that a power of numbers may have."""
+
+
 def elementwise_power(left: Value, right: Value) -> Value:
-    """The power element by element."""
+    """The power element by element. Raises SizeError where both are numbers and the result is astronomically large."""
+    base, exponent = number_of(left), number_of(right)
+    if base is not None and exponent is not None and base.is_Rational:
+        bits = max(abs(base.p), base.q).bit_length() * abs(exponent)
+        if exponent.is_comparable and bits > POWER_LIMIT:
+            raise SizeError("this power of numbers has too many digits")
+    if exponent is not None and exponent.is_comparable and abs(exponent) > POWER_LIMIT:
+        raise SizeError("this exponent is too large")
     return _zip(".^", "", _0**_1, left, right)
 
 

@@ -328,6 +328,7 @@ class Lowering:
 
     def product(self, tree: syntax.Product) -> Value | ScaledIdentity:
         """Lower a product from left to right."""
+        self.refuse_unknown_call(tree)
         result = self.matrix(tree.factors[0])
         for operator, factor in zip(tree.operators, tree.factors[1:], strict=True):
             right = self.matrix(factor)
@@ -344,6 +345,18 @@ class Lowering:
                 else:
                     result = ops.product(result, right)
         return result
+
+    def refuse_unknown_call(self, tree: syntax.Product) -> None:
+        """Raise for ``foo(x)`` where foo is nothing: it was meant as a function."""
+        for name, factor in zip(tree.factors, tree.factors[1:], strict=False):
+            if isinstance(name, syntax.Name) and name.name not in self.values and name.name not in self.dimensions:
+                line = self.module.lines[name.position.line - 1]
+                if line[name.position.column - 1 + name.position.length :][:1] == "(":
+                    close = _closest(name.name, [*self.functions, *POINTWISE, *_SPECIAL])
+                    raise self.error(
+                        name.position, f"there is no function {name.name}",
+                        f"did you mean {close}?" if close else f"declare it: function {name.name}(u) = ...",
+                    )  # fmt: skip
 
     def elementwise(self, tree: syntax.Elementwise) -> Value:
         """Lower ``a ⊙ b ./ c``."""
@@ -417,6 +430,7 @@ class Lowering:
                 sizes[index.name] = self.extent(index.extent)
         known = {name: scope.sizes[label] for name, label in scope.labels.items() if name not in names}
         wanted = [name for name in names if name not in sizes]
+        self.refuse_unbound(body, {*scope.labels, *names})
         if wanted:
             inner = [index.name for part in walk(body) if isinstance(part, syntax.Reduction) for index in part.indices]
             stated = {
@@ -434,6 +448,18 @@ class Lowering:
                     )
             sizes.update({name: found[name] for name in wanted})
         return scope.bound(names, sizes)
+
+    def refuse_unbound(self, body: syntax.Expression, bound: set[str]) -> None:
+        """Raise for a name in a subscript that nothing binds."""
+        inner = {index.name for part in walk(body) if isinstance(part, syntax.Reduction) for index in part.indices}
+        for part in walk(body):
+            if isinstance(part, syntax.Subscript):
+                for name in walk(part.subscripts):
+                    if isinstance(name, syntax.Name) and name.name not in {*bound, *inner, *self.values, *self.dimensions}:
+                        raise self.error(
+                            name.position, f"the index {name.name} is bound nowhere",
+                            "by a left side, or by sum[...]; nothing is summed implicitly",
+                        )  # fmt: skip
 
     def uses(self, body: syntax.Expression) -> Iterator[Use]:
         """Yield every subscript of a tensor below an expression."""
@@ -545,7 +571,7 @@ class Lowering:
         for size, part in zip(base.shape, tree.subscripts, strict=True):
             found = self.affine(part, scope)
             if found is None:
-                self.complain_unbound(part, scope)
+                self.refuse_unbound(syntax.Subscript(part.position, tree.base, (part,)), set(scope.labels))
                 raise self.error(
                     part.position, "a subscript is a sum of indices, whole numbers and sizes", "such as  2 i + a, 0, n - 1 - i or tok[t]"
                 )
@@ -555,14 +581,6 @@ class Lowering:
                 )
             subscripts.append(found)
         return subscripted(base.node, subscripts, scope)
-
-    def complain_unbound(self, tree: syntax.Expression, scope: Scope) -> None:
-        """Raise for a name in a subscript that is bound nowhere."""
-        for part in walk(tree):
-            if isinstance(part, syntax.Name) and part.name not in {*scope.labels, *self.values, *self.dimensions}:
-                raise self.error(
-                    part.position, f"the index {part.name} is bound nowhere", "by a left side, or by sum[...]; nothing is summed implicitly"
-                )
 
     def reduction(self, tree: syntax.Reduction, scope: Scope) -> Indexed:
         """Lower ``sum[i, j](body)``."""
@@ -607,7 +625,8 @@ class Lowering:
         if isinstance(tree, syntax.Negation):
             return -inner(tree.operand)
         if isinstance(tree, syntax.Power):
-            return inner(tree.base) ** inner(tree.exponent)
+            power = ops.elementwise_power(ops.value(inner(tree.base)), ops.value(inner(tree.exponent)))
+            return power.node.payload[0]
         if isinstance(tree, syntax.Norm):
             return absolute(inner(tree.operand))
         if isinstance(tree, syntax.Comparison):

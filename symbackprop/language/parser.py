@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from lark import Lark, Token, Transformer, UnexpectedInput
-from lark.exceptions import UnexpectedToken, VisitError
+from lark.exceptions import UnexpectedToken
 from lark.lexer import Lexer
 
 from symbackprop.errors import EquationError
@@ -64,12 +64,9 @@ def _parse_statement(tokens: list[Token], source: Lines) -> syntax.Statement:
         return _parser().parse(tokens)  # type: ignore[arg-type,return-value]
     except UnexpectedInput as problem:
         raise _explained(problem, tokens, source) from None
-    except VisitError as problem:
-        if isinstance(problem.orig_exc, _Refusal):
-            refusal = problem.orig_exc
-            place = refusal.position
-            raise source.error(place.line, place.column, refusal.message, refusal.hint, place.length) from None
-        raise
+    except _Refusal as refusal:
+        place = refusal.position
+        raise source.error(place.line, place.column, refusal.message, refusal.hint, place.length) from None
 
 
 # ---------------------------------------------------------------- messages
@@ -102,7 +99,7 @@ def _explained(problem: UnexpectedInput, tokens: list[Token], source: Lines) -> 
             before.line or 1, before.column or 1, f"{before} is a function, and a function is followed by its argument",
             f"{before}(...)", len(before),
         )  # fmt: skip
-    if token.type == "EQUALS" and position > 1:
+    if token.type == "EQUALS" and any(other.type == "EQUALS" for other in tokens[:position]):
         return source.error(line, column, "a second = in one equation", "one equation a line; compare with ==", length)
     if token.type == "COMPARE" and "COMPARE" not in accepted:
         return source.error(line, column, "comparisons do not chain", "nest where(a > b, where(...), ...)", length)

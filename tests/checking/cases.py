@@ -180,6 +180,22 @@ def layer_norm() -> Model:
     return m.model("J", "n")
 
 
+def batch_norm() -> Model:
+    """Statistics over the examples: a model without a batch dimension of its own."""
+    m = Author("batch_norm", n=64, m=32, d=16)
+    H, Y = m.input("H", "n", "m"), m.target("Y", "n", "d")
+    W, gamma, beta = m.param("W", "d", "m"), m.param("gamma", "d"), m.param("beta", "d")
+    epsilon = m.hyper_parameter("epsilon", sympy.Rational(1, 100000))
+    n, ones = dimension("n"), op.filled(1, dimension("n"))
+    X = m.let("X", H @ W.T)
+    mu = m.let("mu", op.column_sum(X) / n)
+    sigma = m.let("sigma", op.apply(sympy.sqrt, op.column_sum((X - ones @ mu.T) ** 2) / n + epsilon))
+    X_hat = m.let("X_hat", (X - ones @ mu.T) / (ones @ sigma.T))
+    O = m.let("O", (ones @ gamma.T) * X_hat + ones @ beta.T)  # noqa: E741
+    m.let("J", squares(Y - O) / (2 * n))
+    return m.model("J", None)
+
+
 def embedding() -> Model:
     m = Author("embedding", v=1000, t=20, m=32, q=4, n=64)
     tok, y = m.input("tok", "t", classes="v"), m.target("y", classes="q")
@@ -226,6 +242,7 @@ CASES: dict[str, Callable[[], Any]] = {
         attention,
         convolution,
         layer_norm,
+        batch_norm,
         embedding,
         gaussian,
         rational_matrices,

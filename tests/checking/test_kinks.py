@@ -23,7 +23,9 @@ from symbackprop.graph.nodes import argument
 ROUTES = ("complex step", "differences", "own differences", "exact", "exact kernel")
 
 
-def at(model: Model, sizes: dict[str, int], params: dict[str, Any], inputs: dict[str, Any] | None = None) -> CheckReport:
+def at(
+    model: Model, sizes: dict[str, int], params: dict[str, Any], inputs: dict[str, Any] | None = None
+) -> CheckReport:
     """The check of the right kernel at one given point."""
 
     def floats(arrays: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""The checker is checked: every wrong gradient is caught by every route alone, and no right one is accused."""
+"""The checker is checked: every wrong gradient is caught by every route alone, and no right one is
+accused.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ def prepared(case: str) -> tuple[References, EvaluatorKernel]:
 
 
 class OneExampleMutant(Mutant):
-    def loss_and_grad(self, params: Any, inputs: Any, workspace: Any = None, hyper: Any = {}) -> Any:
+    def loss_and_grad(self, params: Any, inputs: Any, workspace: Any = None, hyper: Any = None) -> Any:
         loss, gradients = self.kernel.loss_and_grad(params, inputs, hyper=hyper)
         first = {name: array[:1] for name, array in inputs.items()}
         wrong = self.kernel.loss_and_grad(params, first, hyper=hyper)[1][self.name]
@@ -83,11 +85,16 @@ def test_a_dropped_sum_over_the_batch_is_caught(case: str, name: str) -> None:
     references, kernel = prepared(case)
     mutant = OneExampleMutant(kernel, name, MUTATIONS["sign"])
     report = judge(references, mutant, routes=("complex step", "differences"))
-    assert {line.route for line in report.lines if line.verdict is Verdict.FAIL} == {"complex step", "differences"}
+    assert {line.route for line in report.lines if line.verdict is Verdict.FAIL} == {
+        "complex step",
+        "differences",
+    }
     assert {row.parameter for row in report.failures} == {name}
 
 
-@pytest.mark.parametrize(("case", "name"), [(case, name) for case in REGULARIZED for name in REGULARIZED[case]])
+@pytest.mark.parametrize(
+    ("case", "name"), [(case, name) for case in REGULARIZED for name in REGULARIZED[case]]
+)
 def test_a_missing_regularizer_is_caught(case: str, name: str) -> None:
     _, kernel = prepared(case)
     without = REGULARIZED[case][name]
@@ -140,7 +147,7 @@ def test_a_kernel_that_raises_or_writes_into_its_arguments_fails_with_its_messag
     references, kernel = prepared("tanh_mlp")
 
     class Writes(Mutant):
-        def loss(self, params: Any, inputs: Any, hyper: Any = {}) -> float:
+        def loss(self, params: Any, inputs: Any, hyper: Any = None) -> float:
             params["W1"] += 1
             return 0.0
 

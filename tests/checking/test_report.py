@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 from symbackprop.checking.report import CheckReport, Row, Verdict
 
 
-def row(parameter: str, route: str, error: float | None, verdict: Verdict, note: str = "", sample: str = "n=2") -> Row:
+def row(
+    parameter: str, route: str, error: float | None, verdict: Verdict, note: str = "", sample: str = "n=2"
+) -> Row:
     return Row(parameter, route, sample, error, 1e-8, verdict, note)
 
 
@@ -67,3 +71,11 @@ def test_html_is_escaped() -> None:
     assert "<script>" not in html
     assert "&lt;script&gt;&quot;&amp;" in html
     assert html.startswith("<table>")
+
+
+def test_json_holds_every_row() -> None:
+    rows = (row("W", "exact", 0.0, Verdict.PASS), row("W", "differences", float("inf"), Verdict.FAIL, "why"))
+    found = json.loads(CheckReport("m", rows, ("W",)).json())
+    assert found["ok"] is False and found["model"] == "m"
+    assert [entry["error"] for entry in found["rows"]] == [0.0, "inf"]
+    assert found["rows"][1]["verdict"] == "FAIL" and found["rows"][1]["note"] == "why"

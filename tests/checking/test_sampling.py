@@ -45,10 +45,11 @@ def test_samples_fit_and_repeat(case: str) -> None:
     assert draw(objective, dimensions, 8, 0).params.keys() == set(objective.parameters)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case != "convolution"])
+@pytest.mark.parametrize("case", CASES)
 def test_the_first_sample_has_no_size_of_one(case: str) -> None:
     objective, dimensions = of(case)
-    assert min(draw(objective, dimensions, 3, 0).sizes.values()) >= 2
+    for seed in range(3):
+        assert min(draw(objective, dimensions, seed, 0).sizes.values()) >= 2
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -90,6 +91,15 @@ def test_constraints_are_kept() -> None:
     assert tied((a**2, 10000 * b), a=200, b=4).choose(rng, 1, 4) == {"a": 200, "b": 4}
     with pytest.raises(SizeError, match="give defaults for a, b"):
         tied((a**2, 10000 * b)).choose(rng, 1, 4)
+
+
+def test_a_dimension_that_no_array_has_keeps_its_default() -> None:
+    m = Author("hidden", a=9, b=5)
+    w = m.param("w", "a")
+    m.let("J", squares(w) * squares(op.filled(1, dimension("b"))))
+    model = m.model("J", None)
+    sizes = Dimensions(model, Objective(model).whole).choose(np.random.default_rng(0), 1, 4)
+    assert sizes["b"] == 5 and sizes["a"] <= 4
 
 
 def test_classes_are_in_range_and_hyper_parameters_positive() -> None:
