@@ -1,0 +1,315 @@
+"""Contractions as matrix products, sums, gathers and windows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import sympy
+
+from symbackprop.graph.nodes import Contraction, Indicator, Labels, Leaf, Pointwise, argument, axis
+from symbackprop.graph.sizes import Size
+from symbackprop.kernels.operations import Operation
+
+if TYPE_CHECKING:
+    from symbackprop.kernels.lowering import Lowering
+
+
+@dataclass(frozen=True)
+class Term:
+    """An operand in progress: the axes of the operation run along labels."""
+
+    operation: Operation
+    labels: Labels
+
+
+class ContractionLowering:
+    """Lowers one contraction at a time."""
+
+    def __init__(self, lowering: Lowering, default_sizes: dict[str, int]) -> None:
+        self.lowering = lowering
+        self.default_sizes = default_sizes
+
+    # ------------------------------------------------------------ indicators
+
+    def is_class(self, node: Indicator) -> bool:
+        """Tell whether an indicator is [last axis = classes along the other axes]."""
+        last = axis(node.rank - 1)
+        return (
+            node.relation == "=="
+            and len(node.operands) == 1
+            and node.condition in (last - argument(0), argument(0) - last)
+            and node.labels[0] == tuple(range(node.rank - 1))
+        )
+
+    def indicator(self, node: Indicator) -> Operation:
+        """Return an indicator as an array: of sizes alone where it looks nothing up."""
+        operands = [self.lowering.view(self.lowering.of(o), ls, node.rank) for o, ls in zip(node.operands, node.labels, strict=True)]
+        storage = "buffer" if operands else "constant"
+        return self.lowering.add("indicator", operands, node.shape, storage, "bool", relation=node.relation, condition=node.condition)
+
+    # ------------------------------------------------------------ the contraction
+
+    def lower(self, node: Contraction) -> Operation:
+        """Return the operation of a contraction, its axes in order."""
+        sizes = node.label_sizes
+        direct = self._square_sum(node)
+        if direct is not None:
+            return direct
+        terms: list[Term] = []
+        indicators: list[tuple[Indicator, Labels]] = []
+        for operand, labels in zip(node.operands, node.labels, strict=True):
+            if isinstance(operand, Indicator):
+                indicators.append((operand, labels))
+            else:
+                terms.append(Term(self.lowering.of(operand), labels))
+        output = tuple(range(node.rank))
+        scatters: list[tuple[Indicator, Labels, int]] = []
+        progress = True
+        while progress:
+            progress = False
+            for item in indicators:
+                if self._read(item, terms, output, indicators, scatters):
+                    indicators.remove(item)
+                    progress = True
+                    break
+                target = self._written(item, terms, output, indicators)
+                if target is not None:
+                    indicators.remove(item)
+                    scatters.append((*item, target))
+                    progress = True
+                    break
+        for indicator, labels in indicators:
+            terms.append(Term(self.indicator(indicator), labels))
+        goal = tuple(label for label in output if label not in {target for *_, target in scatters})
+        kept = goal + tuple(
+            dict.fromkeys(label for _, labels, target in scatters for label in labels if label != target and label not in goal)
+        )
+        term = self._reduce(terms, kept, sizes)
+        for indicator, labels, target in scatters:
+            term = self._scatter(term, indicator, labels, target, output, sizes, scatters)
+        return self._ordered(term, output, sizes)
+
+    def _square_sum(self, node: Contraction) -> Operation | None:
+        """The sum of a b over all entries is one dot product; over the last axes, one einsum without a temporary."""
+        if len(node.operands) != 1 or not isinstance(node.operands[0], Pointwise):
+            return None
+        (inner,), (labels,) = node.operands, node.labels
+        assert isinstance(inner, Pointwise)
+        expression = inner.expression
+        if len(set(labels)) < len(labels):
+            return None
+        lowering = self.lowering
+        if expression.is_Pow and expression.exp == 2:
+            operation, own = lowering.part(inner, expression.base)
+            pair = [(operation, own), (operation, own)]
+        elif expression.is_Mul and len(expression.args) == 2 and all(a.is_Symbol for a in expression.args):
+            if any(isinstance(operand, Indicator) for operand in inner.operands):
+                return None
+            pair = [lowering.part(inner, factor) for factor in expression.args]
+        else:
+            return None
+        if any(operation.rank < inner.rank for operation, _ in pair):
+            return None
+        if node.rank == 0 and pair[0][1] == pair[1][1] and all(o.storage in ("given", "buffer") for o, _ in pair):
+            return lowering.add("dot", [o for o, _ in pair], (), "scalar")
+        outer = [tuple(labels[label] for label in own) for _, own in pair]
+        return lowering.add("einsum", [o for o, _ in pair], node.shape, "buffer", inputs=tuple(outer), output=tuple(range(node.rank)))
+
+    # ------------------------------------------------------------ index maps, read
+
+    def _read(
+        self, item: tuple[Indicator, Labels], terms: list[Term], output: Labels,
+        indicators: list[tuple[Indicator, Labels]], scatters: list[tuple[Indicator, Labels, int]],
+    ) -> bool:  # fmt: skip
+        """Replace a summed axis by what the condition says it is: a window, or a gather. True where that was done."""
+        indicator, labels = item
+        if indicator.relation != "==":
+            return False
+        for position, label in enumerate(labels):
+            if label in output or labels.count(label) > 1:
+                continue
+            if any(label in other for node, other in indicators if (node, other) != item) or any(label in ls for _, ls, _ in scatters):
+                continue
+            holders = [term for term in terms if label in term.labels]
+            coefficient = indicator.condition.coeff(axis(position))
+            if len(holders) != 1 or coefficient not in (1, -1) or holders[0].labels.count(label) > 1:
+                continue
+            (holder,) = holders
+            rest = sympy.expand(-(indicator.condition - coefficient * axis(position)) / coefficient)
+            made = self._gather(holder, label, rest, indicator, labels) if indicator.operands else self._window(holder, label, rest, indicator, labels)
+            if made is not None:
+                terms[terms.index(holder)] = made
+                return True
+        return False
+
+    def _window(self, holder: Term, label: int, rest: sympy.Expr, indicator: Indicator, labels: Labels) -> Term | None:
+        parts = [(labels[k], rest.coeff(axis(k)), indicator.shape[k]) for k in range(len(labels)) if rest.has(axis(k))]
+        if any(other in holder.labels for other, _, _ in parts) or len({other for other, *_ in parts}) < len(parts):
+            return None
+        offset = rest.xreplace({axis(k): sympy.S.Zero for k in range(len(labels))})
+        place = holder.labels.index(label)
+        shape = holder.operation.shape
+        new_shape = shape[:place] + tuple(size for _, _, size in parts) + shape[place + 1 :]
+        new_labels = holder.labels[:place] + tuple(other for other, _, _ in parts) + holder.labels[place + 1 :]
+        steps = tuple((size, coefficient) for _, coefficient, size in parts)
+        operation = self.lowering.add("window", (holder.operation,), new_shape, "view", axis=place, steps=steps, offset=offset)
+        return Term(operation, new_labels)
+
+    def _gather(self, holder: Term, label: int, rest: sympy.Expr, indicator: Indicator, labels: Labels) -> Term | None:
+        if rest != argument(0) or len(indicator.operands) != 1 or not isinstance(indicator.operands[0], Leaf):
+            return None
+        index = self.lowering.of(indicator.operands[0])
+        own = tuple(labels[k] for k in indicator.labels[0])
+        place = holder.labels.index(label)
+        shape = holder.operation.shape
+        others = holder.labels[:place] + holder.labels[place + 1 :]
+        if all(other in others for other in own):
+            kept = tuple(others)
+            view_labels = tuple(holder.labels.index(other) for other in own)
+            made = self.lowering.add(
+                "pick", (holder.operation, index), shape[:place] + shape[place + 1 :], "buffer", axis=place, labels=view_labels
+            )
+            return Term(made, kept)
+        if any(other in others for other in own):
+            return None
+        made = self.lowering.add("take", (holder.operation, index), shape[:place] + index.shape + shape[place + 1 :], "buffer", axis=place)
+        return Term(made, holder.labels[:place] + own + holder.labels[place + 1 :])
+
+    # ------------------------------------------------------------ index maps, written
+
+    def _written(
+        self, item: tuple[Indicator, Labels], terms: list[Term], output: Labels, indicators: list[tuple[Indicator, Labels]]
+    ) -> int | None:
+        """Return the output label that only the condition gives: the axis to scatter to."""
+        indicator, labels = item
+        if indicator.relation != "==":
+            return None
+        for position, label in enumerate(labels):
+            if label not in output or labels.count(label) > 1 or any(label in term.labels for term in terms):
+                continue
+            if any(label in other for node, other in indicators if (node, other) != item):
+                continue
+            coefficient = indicator.condition.coeff(axis(position))
+            if coefficient not in (1, -1):
+                continue
+            if indicator.operands:
+                rest = sympy.expand(-(indicator.condition - coefficient * axis(position)) / coefficient)
+                own = {labels[k] for k in indicator.labels[0]}
+                if rest != argument(0) or len(indicator.operands) != 1 or own & set(output):
+                    continue
+            others = [other for other in labels if other != label]
+            if any(other in output for other in others) and not indicator.operands:
+                continue
+            if all(any(other in term.labels for term in terms) for other in others):
+                return label
+        return None
+
+    def _scatter(
+        self, term: Term, indicator: Indicator, labels: Labels, target: int, output: Labels, sizes: tuple[Size, ...],
+        scatters: list[tuple[Indicator, Labels, int]],
+    ) -> Term:  # fmt: skip
+        position = labels.index(target)
+        coefficient = indicator.condition.coeff(axis(position))
+        rest = sympy.expand(-(indicator.condition - coefficient * axis(position)) / coefficient)
+        sources = tuple(label for label in term.labels if label in labels)
+        others = tuple(label for label in term.labels if label not in sources)
+        ordered = self.lowering.view(term.operation, tuple((sources + others).index(x) for x in term.labels), term.operation.rank)
+        shape = (sizes[target], *[sizes[label] for label in others])
+        if indicator.operands:
+            own = tuple(labels[k] for k in indicator.labels[0])
+            index = self.lowering.view(self.lowering.of(indicator.operands[0]), tuple(sources.index(x) for x in own), len(own))
+            made = self.lowering.add("scatter_class", (ordered, index), shape, "buffer")
+        else:
+            steps = tuple((sizes[label], rest.coeff(axis(labels.index(label)))) for label in sources)
+            offset = rest.xreplace({axis(k): sympy.S.Zero for k in range(len(labels))})
+            made = self.lowering.add("scatter_window", (ordered,), shape, "buffer", steps=steps, offset=offset)
+        return Term(made, (target, *others))
+
+    # ------------------------------------------------------------ products
+
+    def _reduce(self, terms: list[Term], output: Labels, sizes: tuple[Size, ...]) -> Term:
+        """Multiply the terms pair by pair and sum what is not in the output."""
+        if not terms:
+            raise AssertionError("a contraction has an operand")
+        terms = [self._sum_out(term, set(output) | {x for other in terms if other is not term for x in other.labels}) for term in terms]
+        for first, second in self._path(terms, output, sizes):
+            a, b = terms[first], terms[second]
+            terms = [term for k, term in enumerate(terms) if k not in (first, second)]
+            needed = set(output) | {label for term in terms for label in term.labels}
+            terms.append(self._pair(a, b, needed, output, sizes))
+        return self._sum_out(terms[0], set(output))
+
+    def _path(self, terms: list[Term], output: Labels, sizes: tuple[Size, ...]) -> list[tuple[int, int]]:
+        if len(terms) < 3:
+            return [(0, 1)] if len(terms) == 2 else []
+        arguments: list[object] = []
+        for term in terms:
+            shape = tuple(self._number(sizes[label]) for label in term.labels)
+            arguments += [np.broadcast_to(np.float32(0), shape), list(term.labels)]
+        needed = [label for label in output if any(label in term.labels for term in terms)]
+        path = np.einsum_path(*arguments, needed, optimize="optimal" if len(terms) < 6 else "greedy")[0][1:]  # type: ignore[call-overload]
+        pairs: list[tuple[int, int]] = []
+        for step in path:
+            chosen = sorted(step)
+            while len(chosen) > 2:
+                raise AssertionError("a path takes two at a time")
+            pairs.append((chosen[0], chosen[1]))
+        return pairs
+
+    def _number(self, size: Size) -> int:
+        values = {symbol: sympy.Integer(self.default_sizes.get(symbol.name, 8)) for symbol in size.free_symbols}
+        number = size.xreplace(values)
+        return max(1, int(number)) if number.is_Integer else 8
+
+    def _sum_out(self, term: Term, needed: set[int]) -> Term:
+        labels = term.labels
+        if len(set(labels)) < len(labels):
+            distinct = tuple(dict.fromkeys(labels))
+            shape = tuple(term.operation.shape[labels.index(label)] for label in distinct)
+            made = self.lowering.add("diagonal", (term.operation,), shape, "view", inputs=labels, output=distinct)
+            term = Term(made, distinct)
+        axes = tuple(k for k, label in enumerate(term.labels) if label not in needed)
+        if not axes:
+            return term
+        kept = tuple(label for label in term.labels if label in needed)
+        shape = tuple(size for k, size in enumerate(term.operation.shape) if k not in axes)
+        return Term(self.lowering.add("sum", (term.operation,), shape, "buffer", axes=axes), kept)
+
+    def _pair(self, a: Term, b: Term, needed: set[int], output: Labels, sizes: tuple[Size, ...]) -> Term:
+        shared = [label for label in a.labels if label in b.labels]
+        contracted = [label for label in shared if label not in needed]
+        batch = [label for label in shared if label in needed]
+        rows = [label for label in a.labels if label not in shared]
+        columns = [label for label in b.labels if label not in shared]
+        if not contracted:
+            labels = tuple(dict.fromkeys((*a.labels, *b.labels)))
+            labels = tuple(sorted(labels, key=lambda x: output.index(x) if x in output else len(output) + x))
+            place = {label: k for k, label in enumerate(labels)}
+            left = self.lowering.view(a.operation, tuple(place[x] for x in a.labels), len(labels))
+            right = self.lowering.view(b.operation, tuple(place[x] for x in b.labels), len(labels))
+            shape = tuple(sizes[label] for label in labels)
+            return Term(self.lowering.add("multiply", (left, right), shape, "buffer"), labels)
+        if self._first(columns, output) < self._first(rows, output):
+            a, b, rows, columns = b, a, columns, rows
+        order = tuple(x for x in output if x in batch) + tuple(x for x in batch if x not in output)
+        result = (*order, *rows, *columns)
+        shape = tuple(sizes[label] for label in result)
+        made = self.lowering.add(
+            "matmul", (a.operation, b.operation), shape, "buffer", left=a.labels, right=b.labels, batch=order,
+            rows=tuple(rows), contracted=tuple(contracted), columns=tuple(columns), sizes=sizes,
+        )  # fmt: skip
+        return Term(made, result)
+
+    def _first(self, labels: list[int], output: Labels) -> int:
+        return min((output.index(label) for label in labels if label in output), default=len(output))
+
+    def _ordered(self, term: Term, output: Labels, sizes: tuple[Size, ...]) -> Operation:
+        if term.labels == output:
+            return term.operation
+        missing = [label for label in output if label not in term.labels]
+        viewed = self.lowering.view(term.operation, tuple(output.index(label) for label in term.labels), len(output))
+        if not missing:
+            return viewed
+        return self.lowering.add("copy", (viewed,), tuple(sizes[label] for label in output), "buffer")

@@ -1,0 +1,309 @@
+"""The index form of a node: every entry by itself, with sums over indices. There is one for every node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import sympy
+
+from symbackprop.functions import scalar
+from symbackprop.graph.nodes import (
+    Contraction,
+    Coordinate,
+    Indicator,
+    Labels,
+    Leaf,
+    MatrixFunction,
+    Node,
+    Pointwise,
+    Reduction,
+    argument,
+    axis,
+)
+from symbackprop.graph.sizes import Size
+from symbackprop.render.build import ONE, add, chain, flip, multiply, place_in_product
+from symbackprop.render.formula import (
+    Bracket,
+    Call,
+    Cases,
+    Comparison,
+    Entry,
+    Formula,
+    Index,
+    Inverse,
+    Magnitude,
+    Number,
+    Over,
+    Power,
+    Quotient,
+    Within,
+)
+from symbackprop.render.matrix_form import MatrixForm, NoMatrixForm, title
+
+Subscript = sympy.Expr
+"""An index expression: affine in the symbols of `letter`, or the entry of an integer tensor."""
+
+LETTERS = "ijklpqrstuvabcefgmn"
+
+
+def letter(name: str) -> sympy.Symbol:
+    """The symbol of an index."""
+    return sympy.Symbol(name, integer=True, nonnegative=True)
+
+
+class IndexForm:
+    """Writes nodes in index form. ``taken`` holds the letters that are names of the model."""
+
+    def __init__(self, name: Callable[[Leaf], Formula], taken: frozenset[str]) -> None:
+        self.name = name
+        self.matrix = MatrixForm(name)
+        self.taken = taken
+        self.lookups: dict[sympy.Symbol, Formula] = {}
+        self.leaves_axes = False
+
+    def of(self, node: Node, indices: Sequence[str] = ()) -> tuple[tuple[str, ...], Formula]:
+        """Return the letters of the axes and the formula of one entry."""
+        used: set[str] = set()
+        letters = tuple(indices) if len(indices) == node.rank else tuple(self._fresh(used) for _ in range(node.rank))
+        return letters, self.entry(node, [letter(x) for x in letters], set(letters))
+
+    def _fresh(self, used: set[str]) -> str:
+        for candidate in LETTERS:
+            if candidate not in used and candidate not in self.taken:
+                used.add(candidate)
+                return candidate
+        number = 1
+        while f"i_{number}" in used:
+            number += 1
+        used.add(f"i_{number}")
+        return f"i_{number}"
+
+    def entry(self, node: Node, at: Sequence[Subscript], used: set[str]) -> Formula:
+        """Return the formula of ``node[at]``."""
+        if isinstance(node, Leaf):
+            return self._leaf(node, at)
+        if isinstance(node, Pointwise):
+            return add([self._scalar(node.expression, node, at, used)])
+        if isinstance(node, Contraction):
+            return self._sum(node, at, used)
+        if isinstance(node, Reduction):
+            return self._reduction(node, at, used)
+        if isinstance(node, Indicator):
+            return Bracket(self._condition(node, at))
+        if isinstance(node, Coordinate):
+            return self.subscript(at[0])
+        assert isinstance(node, MatrixFunction)
+        try:
+            inner = self.matrix.of(node.operands[0])
+        except NoMatrixForm:
+            letters, body = self.of(node.operands[0])
+            inner = Entry(body, tuple(Index(x) for x in letters))
+        if node.kind in ("inverse", "cofactor"):
+            whole: Formula = Inverse(inner) if node.kind == "inverse" else Call("cofactor", (inner,))
+            return Entry(whole, tuple(self.subscript(s) for s in at))
+        return Call(node.kind, (inner,))
+
+    def _leaf(self, node: Leaf, at: Sequence[Subscript]) -> Formula:
+        base = self.name(node)
+        return Entry(base, tuple(self.subscript(s) for s in at)) if node.rank else base
+
+    def subscript(self, expression: Subscript) -> Formula:
+        """Return an index expression."""
+        if expression in self.lookups:
+            return self.lookups[expression]
+        if expression.is_Symbol and not expression.is_positive:
+            return Index(expression.name)
+        if expression.is_Add:
+            terms = sorted(expression.args, key=lambda term: (term.is_number, -len(term.free_symbols), str(term)))
+            return add([flip(-1 if t.could_extract_minus_sign() else 1, self.subscript(abs_term(t))) for t in terms])
+        if expression.is_Mul and any(s in self.lookups or not s.is_positive for s in expression.free_symbols):
+            coefficient, rest = expression.as_coeff_Mul()
+            return chain([Number(coefficient), self.subscript(rest)]) if coefficient != 1 else Number(expression)
+        return Number(expression)
+
+    # ------------------------------------------------------------ sums
+
+    def _bind(self, node: Contraction | Reduction, at: Sequence[Subscript], used: set[str]) -> tuple[dict[int, Subscript], set[str]]:
+        inner = set(used)
+        place: dict[int, Subscript] = dict(enumerate(at))
+        for label in range(node.rank, len(node.label_sizes)):
+            place[label] = letter(self._fresh(inner))
+        return place, inner
+
+    def _sum(self, node: Contraction, at: Sequence[Subscript], used: set[str]) -> Formula:
+        place, inner = self._bind(node, at, used)
+        factors = list(zip(node.operands, node.labels, strict=True))
+        bound = list(range(node.rank, len(node.label_sizes)))
+        axes = {label for operand, labels in factors if not isinstance(operand, Indicator) for label in labels}
+        conditions: list[Formula] = []
+        for operand, labels in factors:
+            if not isinstance(operand, Indicator):
+                continue
+            gone = self._eliminate(operand, labels, place, bound, axes) if operand.relation == "==" else None
+            if gone is None:
+                conditions.append(Bracket(self._condition(operand, [place[label] for label in labels])))
+            elif gone not in axes:
+                conditions.append(Within(self.subscript(place[gone]), node.label_sizes[gone]))
+            elif place[gone].has(*[s for s in place[gone].free_symbols if place[gone].coeff(s) == -1] or [sympy.zoo]):
+                self.leaves_axes = True
+        tensors = [(operand, labels) for operand, labels in factors if not isinstance(operand, Indicator)]
+        parts = [self.entry(operand, [place[label] for label in labels], inner) for operand, labels in tensors]
+        parts.sort(key=place_in_product)
+        body = chain([*parts, *conditions]) if parts or conditions else ONE
+        if not bound:
+            return body
+        return Over("sum", tuple((place[label].name, node.label_sizes[label]) for label in bound), body)
+
+    def _eliminate(
+        self, node: Indicator, labels: Labels, place: dict[int, Subscript], bound: list[int], axes: set[int]
+    ) -> int | None:
+        """Put ``p = 2 i + a`` in: solve the condition for a bound index that stands in it with coefficient 1 or -1.
+
+        An index that is the axis of a tensor is preferred: an entry outside counts as 0. Returns the label, or None.
+        """
+        condition = self._substituted(node, [place[label] for label in labels])
+        for label in sorted({label for label in labels if label in bound}, key=lambda x: (x not in axes, x in labels[1:], x)):
+            symbol = place[label]
+            coefficient = condition.coeff(symbol, 1)
+            if coefficient in (1, -1) and symbol.is_Symbol:
+                solution = sympy.expand(symbol - condition / coefficient)
+                if not solution.has(symbol):
+                    bound.remove(label)
+                    for other, value in place.items():
+                        place[other] = value.xreplace({symbol: solution})
+                    return label
+        return None
+
+    def _substituted(self, node: Indicator, at: Sequence[Subscript]) -> sympy.Expr:
+        values = {axis(k): at[k] for k in range(len(at))}
+        for k, (operand, labels) in enumerate(zip(node.operands, node.labels, strict=True)):
+            values[argument(k)] = self._lookup(operand, [at[label] for label in labels])
+        return sympy.expand(node.condition.xreplace(values))
+
+    def _lookup(self, operand: Node, at: Sequence[Subscript]) -> sympy.Symbol:
+        formula = self.entry(operand, at, {s.name for a in at for s in a.free_symbols})
+        symbol = sympy.Symbol(f"lookup {operand.key} {at}", integer=True, nonnegative=True)
+        self.lookups[symbol] = formula
+        return symbol
+
+    def _condition(self, node: Indicator, at: Sequence[Subscript]) -> Comparison:
+        condition = self._substituted(node, at)
+        left, right = sympy.S.Zero, sympy.S.Zero
+        for term in sympy.Add.make_args(condition):
+            if term.could_extract_minus_sign():
+                right -= term
+            else:
+                left += term
+        if node.relation == ">=" and right.is_Integer and right == 1 and left != 0:
+            return Comparison(self.subscript(left), ">", Number(sympy.S.Zero))
+        if node.relation == ">=" and (right - 1).is_Add is False and right.is_Add and right.has(sympy.S.One) and right.args[0] == 1:
+            return Comparison(self.subscript(left), ">", self.subscript(right - 1))
+        return Comparison(self.subscript(left), node.relation, self.subscript(right))
+
+    def _reduction(self, node: Reduction, at: Sequence[Subscript], used: set[str]) -> Formula:
+        place, inner = self._bind(node, at, used)
+        (operand,), (labels,) = node.operands, node.labels
+        body = self.entry(operand, [place[label] for label in labels], inner)
+        indices = tuple((place[k].name, node.label_sizes[k]) for k in range(node.rank, len(node.label_sizes)))
+        if node.kind == "norm":
+            return Call("sqrt", (Over("sum", indices, Power(body, Number(sympy.Integer(2)))),))
+        return Over(node.kind, indices, body)
+
+    # ------------------------------------------------------------ scalars
+
+    def _scalar(self, expression: sympy.Expr, node: Pointwise, at: Sequence[Subscript], used: set[str]) -> tuple[int, Formula]:
+        return self.scalar(
+            expression,
+            {
+                argument(k): (lambda k=k: self.entry(node.operands[k], [at[label] for label in node.labels[k]], used))
+                for k in range(len(node.operands))
+            },
+        )
+
+    def scalar(self, expression: sympy.Expr, known: Mapping[sympy.Symbol, Callable[[], Formula]]) -> tuple[int, Formula]:
+        """Return sign and formula of a scalar expression, of which ``known`` writes the symbols."""
+        position = {symbol: k for k, symbol in enumerate(known)}
+
+        def plain(part: sympy.Expr) -> Formula:
+            return add([write(part)])
+
+        def appearance(part: sympy.Expr) -> tuple[int, str]:
+            return (min((position[s] for s in part.free_symbols if s in position), default=-1), str(part))
+
+        def write(part: sympy.Expr) -> tuple[int, Formula]:
+            if part in position:
+                return 1, known[part]()
+            if not any(s in position for s in part.free_symbols):
+                return (-1, Number(-part)) if part.could_extract_minus_sign() else (1, Number(part))
+            if part.is_Add:
+                return 1, add([write(term) for term in sorted(part.args, key=appearance)])
+            if part.is_Mul:
+                return product(part)
+            if part.is_Pow:
+                base, exponent = part.args
+                if exponent.is_number and exponent.is_negative:
+                    return 1, Quotient(ONE, plain(1 / part))
+                if exponent == sympy.Rational(1, 2):
+                    return 1, Call("sqrt", (plain(base),))
+                return 1, Power(plain(base), plain(exponent))
+            return 1, call(part)
+
+        def product(part: sympy.Expr) -> tuple[int, Formula]:
+            sign, coefficient = 1, sympy.S.One
+            above, below = [], []
+            for factor in sorted(part.args, key=appearance):
+                if not any(s in position for s in factor.free_symbols):
+                    coefficient *= factor
+                    continue
+                inverted = factor.is_Pow and factor.exp.is_number and factor.exp.is_negative
+                inner_sign, formula = write(1 / factor if inverted else factor)
+                sign *= inner_sign
+                (below if inverted else above).append(formula)
+            above.sort(key=lambda formula: place_in_product(formula))
+            if coefficient.could_extract_minus_sign():
+                for k, formula in enumerate(above):
+                    new_sign, flipped = flip(-1, formula)
+                    if new_sign > 0:
+                        above[k], coefficient = flipped, -coefficient
+                        break
+            inner_sign, whole = multiply(coefficient, [], chain(above) if above else None, below)
+            return sign * inner_sign, whole
+
+        def call(part: sympy.Expr) -> Formula:
+            if isinstance(part, scalar.absolute):
+                return Magnitude(plain(part.args[0]))
+            if isinstance(part, scalar.where):
+                condition, yes, no = part.args
+                return Cases(holds(condition), plain(yes), plain(no))
+            if isinstance(part, scalar.positive | scalar.nonnegative | scalar.equals):
+                return Bracket(comparison(part))
+            visible = part.func.visible if isinstance(part, scalar.ScalarFunction) else len(part.args)
+            return Call(title(part.func), tuple(plain(inner) for inner in part.args[:visible]))
+
+        def holds(part: sympy.Expr) -> Formula:
+            if isinstance(part, scalar.positive | scalar.nonnegative | scalar.equals):
+                return comparison(part)
+            formula = plain(part)
+            return formula.condition if isinstance(formula, Bracket) else formula
+
+        def comparison(part: sympy.Expr) -> Comparison:
+            left, right = sympy.S.Zero, sympy.S.Zero
+            for term in sympy.Add.make_args(part.args[0]):
+                if term.could_extract_minus_sign():
+                    right -= term
+                else:
+                    left += term
+            relation = {scalar.positive: ">", scalar.nonnegative: ">=", scalar.equals: "=="}[part.func]
+            return Comparison(plain(left), relation, plain(right))
+
+        return write(expression)
+
+
+def abs_term(term: sympy.Expr) -> sympy.Expr:
+    """A term without its minus sign."""
+    return -term if term.could_extract_minus_sign() else term
+
+
+def size_names(sizes: Sequence[Size]) -> tuple[str, ...]:
+    """The sizes as text, for reading."""
+    return tuple(str(size) for size in sizes)

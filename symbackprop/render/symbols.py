@@ -1,0 +1,90 @@
+"""Names as mathematics: W1 is a bold W with superscript (1), b_1 has a subscript, lambda and x_hat are symbols."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from symbackprop.language.vocabulary import GREEK
+
+_GREEK_NAMES = {name: letter for letter, name in GREEK.items() if letter not in "ςϵϕϑ"}
+_LATEX_GREEK = {
+    name
+    for name in (*_GREEK_NAMES,)
+    if name.lower() not in ("omicron",)
+    and (name[0].islower() or name in ("Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega"))
+}
+_ACCENTS = {"hat": ("\u0302", r"\hat"), "bar": ("\u0304", r"\bar"), "dot": ("\u0307", r"\dot"), "tilde": ("\u0303", r"\tilde")}
+_SPECIAL = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "^": r"\textasciicircum{}",
+    "_": r"\_", "~": r"\textasciitilde{}", "%": r"\%",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class NameParts:
+    """A name taken apart: its stem, accent, superscript number and subscript."""
+
+    stem: str
+    accent: str = ""
+    number: str = ""
+    subscript: str = ""
+
+
+def parts(name: str) -> NameParts:
+    """Take a name apart: ``W1`` has a number, ``b_1`` and ``W_q`` a subscript, ``x_hat`` an accent."""
+    stem, accent, number, subscript = name, "", "", ""
+    pieces = name.split("_")
+    if len(pieces) > 1 and pieces[0]:
+        stem, rest = pieces[0], pieces[1:]
+        if rest and rest[0] in _ACCENTS:
+            accent, rest = rest[0], rest[1:]
+        subscript = ",".join(piece for piece in rest if piece)
+    found = re.fullmatch(r"([^\W\d_]+?)(\d+)", stem)
+    if found:
+        stem, number = found.groups()
+    return NameParts(stem, accent, number, subscript)
+
+
+def escape(text: str) -> str:
+    """Return text that LaTeX prints as it stands."""
+    return "".join(_SPECIAL.get(character, character) if character.isascii() else _ascii_name(character) for character in text)
+
+
+def _ascii_name(character: str) -> str:
+    if character in GREEK:
+        return GREEK[character]
+    import unicodedata
+
+    base = unicodedata.normalize("NFKD", character)
+    return "".join(c for c in base if c.isascii() and c.isalnum()) or "x"
+
+
+def latex_name(name: str, rank: int) -> str:
+    """Return the LaTeX of a name: vectors and matrices bold, scalars italic, words upright."""
+    p = parts(name)
+    if p.stem in _LATEX_GREEK:
+        core = f"\\{p.stem}"
+        core = f"\\boldsymbol{{{core}}}" if rank else core
+    elif len(p.stem) == 1:
+        core = f"\\mathbf{{{escape(p.stem)}}}" if rank else escape(p.stem)
+    else:
+        core = f"\\mathbf{{{escape(p.stem)}}}" if rank else f"\\mathrm{{{escape(p.stem)}}}"
+    if p.accent:
+        core = f"{_ACCENTS[p.accent][1]}{{{core}}}"
+    if p.subscript:
+        pieces = [f"\\{s}" if s in _LATEX_GREEK else (s if len(s) == 1 or s.isdigit() else f"\\mathrm{{{escape(s)}}}") for s in p.subscript.split(",")]
+        core += f"_{{{','.join(pieces)}}}"
+    return core + (f"^{{({p.number})}}" if p.number else "")
+
+
+def text_name(name: str) -> str:
+    """Return a name for a terminal: Greek letters and accents where they exist, otherwise as written."""
+    p = parts(name)
+    stem = _GREEK_NAMES.get(p.stem, p.stem)
+    if p.accent:
+        if len(stem) != 1:
+            return name
+        stem += _ACCENTS[p.accent][0]
+    subscript = p.subscript.replace(",", "_")
+    return stem + p.number + (f"_{_GREEK_NAMES.get(subscript, subscript)}" if subscript else "")
