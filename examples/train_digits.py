@@ -86,9 +86,7 @@ def train(task: Task, seed: int, epochs: int, progress: Progress) -> float:
     for _ in range(epochs):
         order = shuffle.permutation(len(y))
         for rows in order[: batches * task.batch].reshape(batches, task.batch):
-            loss, gradients = kernel.loss_and_grad(
-                params, {"x": x[rows], "y": y[rows]}, workspace, task.hyper
-            )
+            loss, gradients = kernel.loss_and_grad(params, {"x": x[rows], "y": y[rows]}, workspace, task.hyper)
             for name, gradient in gradients.items():
                 params[name] -= task.learning_rate * gradient
             progress.update(bar, advance=1, loss=loss)
@@ -98,9 +96,7 @@ def train(task: Task, seed: int, epochs: int, progress: Progress) -> float:
 
 def run(task: Task, argv: Sequence[str] | None = None) -> float:
     """Train with as many seeds as the arguments say, print every test accuracy, and return the median."""
-    parser = argparse.ArgumentParser(
-        description=f"train the generated {task.kernel} on scikit-learn's digits"
-    )
+    parser = argparse.ArgumentParser(description=f"train the generated {task.kernel} on scikit-learn's digits")
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="seeds 0 to N-1 (default: 5)")
     parser.add_argument("--epochs", type=int, default=task.epochs, metavar="N", help="default: %(default)s")
     arguments = parser.parse_args(argv)
@@ -108,9 +104,7 @@ def run(task: Task, argv: Sequence[str] | None = None) -> float:
         parser.error("--seeds and --epochs must be at least 1")
     accuracies = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(
-        *columns, TextColumn("loss {task.fields[loss]:.4f}"), console=Console(stderr=True)
-    ) as progress:
+    with Progress(*columns, TextColumn("loss {task.fields[loss]:.4f}"), console=Console(stderr=True)) as progress:
         for seed in range(arguments.seeds):
             accuracies.append(train(task, seed, arguments.epochs, progress))
     for seed, accuracy in enumerate(accuracies):

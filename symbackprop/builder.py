@@ -100,6 +100,11 @@ class Builder:
         if self._batch is not None and self._batch not in self._dimensions:
             self._dimensions[self._batch] = None
         model = Model(
-            self._name, graph, dimensions=dict(self._dimensions), batch=self._batch, hyper_defaults=hypers, objective=objective
+            self._name,
+            graph,
+            dimensions=dict(self._dimensions),
+            batch=self._batch,
+            hyper_defaults=hypers,
+            objective=objective,
         )
         return Model(**{**model.__dict__, "outputs": self._outputs or default_outputs(model)})

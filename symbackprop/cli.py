@@ -68,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _derive_arguments(_command(commands, "derive", _derive, "print the forward and backward equations", optional=True))
     generate = _command(commands, "generate", _generate, "write a NumPy module with the kernels")
-    generate.add_argument("-o", "--output", metavar="FILE", help="where to (default: ./generated/NAME.py; - for standard output)")
+    generate.add_argument(
+        "-o", "--output", metavar="FILE", help="where to (default: ./generated/NAME.py; - for standard output)"
+    )
     generate.add_argument("--force", action="store_true", help="replace a file that was edited by hand")
     check = _command(commands, "check", _check, "compare the kernel's gradients with independent routes")
     check.add_argument("--seed", type=int, default=0, help="of the random shapes and numbers (default 0)")
@@ -96,7 +98,9 @@ def _command(commands: object, name: str, action: object, text: str, optional: b
     parser.add_argument("--show-model", action="store_true", help="print the model's equation text and stop")
     group = parser.add_argument_group("choices of mlp (a formula wherever a name is accepted)")
     group.add_argument("--layers", metavar="784,256,10", help="sizes of input, hidden layers and output")
-    group.add_argument("--activation", metavar="F[;F...]", help="a name or a formula in u, one for all or one for each layer")
+    group.add_argument(
+        "--activation", metavar="F[;F...]", help="a name or a formula in u, one for all or one for each layer"
+    )
     group.add_argument("--output-activation", metavar="F", help="of the last layer (default identity)")
     group.add_argument("--loss", metavar="F", help="a name or a formula in o and y")
     group.add_argument(
@@ -182,7 +186,9 @@ def _perceptron_text(options: argparse.Namespace) -> str:
     try:
         sizes = [int(part) for part in layers.split(",")]
     except ValueError:
-        raise UsageError(f"--layers {layers[:80]!r}: whole numbers with commas between are needed, such as 784,256,10") from None
+        raise UsageError(
+            f"--layers {layers[:80]!r}: whole numbers with commas between are needed, such as 784,256,10"
+        ) from None
     if options.no_bias and options.bias:
         raise UsageError("--bias and --no-bias exclude each other")
     flags = [part.strip() for part in (options.bias or "0" if options.no_bias else options.bias or "1").split(",")]

@@ -69,7 +69,11 @@ class _Writer:
             sum_name = ("o" if last == "identity" else "v") if is_last else f"z{layer}"
             body.append(f"{sum_name} = W{layer} {value}" + (f" + b{layer}" if bias[layer - 1] else ""))
             if not is_last:
-                body.append(f"a{layer} = {calls[layer - 1]}({sum_name})" if calls[layer - 1] != "identity" else f"a{layer} = {sum_name}")
+                body.append(
+                    f"a{layer} = {calls[layer - 1]}({sum_name})"
+                    if calls[layer - 1] != "identity"
+                    else f"a{layer} = {sum_name}"
+                )
                 value = f"a{layer}"
             elif sum_name == "v":
                 body.append(f"o = {last}(v)")
@@ -93,7 +97,7 @@ class _Writer:
         head += [f"function {signature} = {formula}" for signature, formula in self.functions.items()]
         return "\n".join([*head, "", *body, f"minimize {objective}", "output o", ""])
 
-    def _spread(self, values: Sequence[object], count: int, flag: str) -> list[object]:  # type: ignore[override]
+    def _spread(self, values: Sequence[object], count: int, flag: str) -> list[object]:
         if len(values) == 1:
             return list(values) * count
         if len(values) != count:
@@ -108,7 +112,9 @@ class _Writer:
         if text in ACTIVATIONS:
             return text
         if re.fullmatch(r"[A-Za-z_]\w*", text) and text != variable:
-            raise UsageError(f"there is no activation {text!r}; there are {', '.join(sorted(ACTIVATIONS))}, or a formula in u")
+            raise UsageError(
+                f"there is no activation {text!r}; there are {', '.join(sorted(ACTIVATIONS))}, or a formula in u"
+            )
         for other in formula_names(text, (variable,), "--activation"):
             self._hyper(other, "1")
         for signature, formula in self.functions.items():
@@ -124,7 +130,9 @@ class _Writer:
         if text in LOSSES:
             return f"sum({text}(o, y))"
         if re.fullmatch(r"[A-Za-z_]\w*", text) and text not in ("o", "y"):
-            raise UsageError(f"there is no loss {text!r}; there are {', '.join(sorted({*_LOSS_TEXT, *LOSSES}))}, or a formula in o and y")
+            raise UsageError(
+                f"there is no loss {text!r}; there are {', '.join(sorted({*_LOSS_TEXT, *LOSSES}))}, or a formula in o and y"
+            )
         for other in formula_names(text, ("o", "y"), "--loss"):
             self._hyper(other, "1")
         self.functions["loss(o, y)"] = text
@@ -150,7 +158,9 @@ class _Writer:
                 return simple[text]
             text = PENALTIES[text].formula
         elif re.fullmatch(r"[A-Za-z_]\w*", text) and text != "w":
-            raise UsageError(f"there is no regularizer {text!r}; there are {', '.join(sorted(PENALTIES))}, or a formula in w")
+            raise UsageError(
+                f"there is no regularizer {text!r}; there are {', '.join(sorted(PENALTIES))}, or a formula in w"
+            )
         else:
             for other in formula_names(text, ("w",), "--regularizer"):
                 self._hyper(other, "0.001")
@@ -159,4 +169,3 @@ class _Writer:
                 return f"sum({signature.split('(')[0]}({tensor}))"
         self.functions[f"{name}(w)"] = text
         return f"sum({name}({tensor}))"
-

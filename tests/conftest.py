@@ -69,9 +69,7 @@ def golden(update_golden: bool) -> Callable[[str, str], None]:
             path.write_bytes(text.encode("utf-8"))
             return
         if not path.exists():
-            pytest.fail(
-                f"there is no golden file {name}; write it with --update-golden and read it", pytrace=False
-            )
+            pytest.fail(f"there is no golden file {name}; write it with --update-golden and read it", pytrace=False)
         wanted = path.read_bytes().decode("utf-8")
         if text != wanted:
             diff = difflib.unified_diff(

@@ -84,9 +84,7 @@ def tied_autoencoder(params: Arrays, inputs: Arrays, hyper: Mapping[str, float])
     losses = []
     for x in inputs["x"]:
         h = [math.tanh(z) for z in _affine(params["W"], x, params["b"])]
-        x_hat = [
-            sum(float(params["W"][j, i]) * h[j] for j in range(k)) + float(params["c"][i]) for i in range(d)
-        ]
+        x_hat = [sum(float(params["W"][j, i]) * h[j] for j in range(k)) + float(params["c"][i]) for i in range(d)]
         losses.append(_half_squared_error(x, x_hat))
     return _mean(losses)
 
@@ -151,9 +149,7 @@ def causal_attention(params: Arrays, inputs: Arrays, hyper: Mapping[str, float])
     d = params["W_q"].shape[1]
     losses = []
     for X, Y in zip(inputs["X"], inputs["Y"], strict=True):
-        queries, keys, values = (
-            [_affine(params[w].T, x, [0.0] * d) for x in X] for w in ("W_q", "W_k", "W_v")
-        )
+        queries, keys, values = ([_affine(params[w].T, x, [0.0] * d) for x in X] for w in ("W_q", "W_k", "W_v"))
         loss = 0.0
         for i in range(len(X)):
             scores = [_dot(queries[i], keys[j]) / math.sqrt(d) for j in range(i + 1)]

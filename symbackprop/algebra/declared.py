@@ -74,9 +74,7 @@ class Declared:
     def _why(self, symbol: Any) -> str:
         name = str(symbol.label if isinstance(symbol, sympy.IndexedBase) else symbol.name)
         if name in self._names or name in self.dimensions:
-            return (
-                ": a different symbol of the same name is (another shape, or assumptions such as real=True)"
-            )
+            return ": a different symbol of the same name is (another shape, or assumptions such as real=True)"
         return ": declare it, or put its equation before this one"
 
     def size(self, size: Any) -> Size:

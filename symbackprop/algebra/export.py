@@ -75,8 +75,7 @@ class _Exporter:
         if any(self._matrices[operand] is None for operand in node.operands):
             raise NoMatrixFormError
         operands = [
-            (self._matrices[operand], labels)
-            for operand, labels in zip(node.operands, node.labels, strict=True)
+            (self._matrices[operand], labels) for operand, labels in zip(node.operands, node.labels, strict=True)
         ]
         if isinstance(node, Pointwise):
             return pointwise_form(node, operands, self._variable)
@@ -123,8 +122,5 @@ def _with_names(expression: Any, taken: set[str]) -> Any:
     letters = (letter + str(number or "") for number in count() for letter in "ijklmnrst")
     names = (name for name in letters if name not in taken)
     return expression.xreplace(
-        {
-            index: sympy.Idx(sympy.Symbol(next(names), integer=True), (index.lower, index.upper))
-            for index in found
-        }
+        {index: sympy.Idx(sympy.Symbol(next(names), integer=True), (index.lower, index.upper)) for index in found}
     )

@@ -83,9 +83,7 @@ class IndexForm:
             return in_sympy(node.expression, known)
         assert isinstance(node, Indicator)
         left, right = _sides(node.condition, known)
-        return (
-            sympy.KroneckerDelta(left, right) if node.relation == "==" else one_where(sympy.Ge(left, right))
-        )
+        return sympy.KroneckerDelta(left, right) if node.relation == "==" else one_where(sympy.Ge(left, right))
 
     def _at(self, operand: Node, labels: Labels, indices: Sequence[Any]) -> Any:
         self.entry(operand)
@@ -104,12 +102,8 @@ class IndexForm:
                 factors.remove(factor)
                 summed.remove(label)
                 gone = indices[label]
-                indices = [
-                    solution if index == gone else index.xreplace({gone: solution}) for index in indices
-                ]
-        product = (
-            sympy.Mul(*[self._at(operand, labels, indices) for operand, labels in factors]) * coefficient
-        )
+                indices = [solution if index == gone else index.xreplace({gone: solution}) for index in indices]
+        product = sympy.Mul(*[self._at(operand, labels, indices) for operand, labels in factors]) * coefficient
         return sympy.Sum(product, *_limits([indices[label] for label in summed])) if summed else product
 
     def _solved(
@@ -125,9 +119,7 @@ class IndexForm:
                 continue
             rest = -coefficient * (node.condition - coefficient * axis(place))
             for k, (operand, own) in enumerate(zip(node.operands, node.labels, strict=True)):
-                rest = rest.xreplace(
-                    {argument(k): self._at(operand, own, [axis(p) for p in range(node.rank)])}
-                )
+                rest = rest.xreplace({argument(k): self._at(operand, own, [axis(p) for p in range(node.rank)])})
             solution = rest.xreplace({axis(p): indices[outer] for p, outer in enumerate(labels)})
             if solution.has(indices[label]):
                 continue
@@ -135,14 +127,8 @@ class IndexForm:
                 if self._is_class(node, rest, node.shape[place]):
                     return label, solution
                 continue
-            extent = bounds(
-                solution, {index: size for index, size in sizes.items() if index in solution.free_symbols}
-            )
-            if (
-                extent
-                and surely_nonnegative(extent[0])
-                and surely_nonnegative(node.shape[place] - 1 - extent[1])
-            ):
+            extent = bounds(solution, {index: size for index, size in sizes.items() if index in solution.free_symbols})
+            if extent and surely_nonnegative(extent[0]) and surely_nonnegative(node.shape[place] - 1 - extent[1]):
                 return label, solution
         return None
 
@@ -164,11 +150,7 @@ class IndexForm:
             body = self._at(operand, tuple(range(operand.rank)), [*[axis(k) for k in range(batch)], *inner])
             matrix = sympy.FunctionMatrix(size, size, sympy.Lambda(tuple(inner), body))
         whole = matrix_function_form(node.kind, matrix)
-        return (
-            MatrixElement(whole, axis(batch), axis(batch + 1))
-            if node.kind in ("inverse", "cofactor")
-            else whole
-        )
+        return MatrixElement(whole, axis(batch), axis(batch + 1)) if node.kind in ("inverse", "cofactor") else whole
 
 
 def flat_factors(node: Contraction) -> tuple[sympy.Expr, list[Factor]]:

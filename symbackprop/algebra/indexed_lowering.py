@@ -63,9 +63,7 @@ class IndexLowering(Subscripts):
         if rule is not None:
             return rule(self, expression, env, factors)
         if expression.func in _FUNCTIONS:
-            return _FUNCTIONS[expression.func](
-                *[self.translate(part, env, factors) for part in expression.args]
-            )
+            return _FUNCTIONS[expression.func](*[self.translate(part, env, factors) for part in expression.args])
         raise UsageError(f"{type(expression).__name__} is not understood: {expression}")
 
     @staticmethod
@@ -91,9 +89,7 @@ class IndexLowering(Subscripts):
         body, labels, output = self._ranged(expression, env)
         order = [*output, *labels]
         node = self.aligned(body, tuple(order))
-        reduced = reduction(
-            "max", node, tuple(range(node.rank)), len(output), [self.sizes[label] for label in order]
-        )
+        reduced = reduction("max", node, tuple(range(node.rank)), len(output), [self.sizes[label] for label in order])
         return self._operand((reduced, output), factors)
 
     def _ranged(self, expression: Any, env: Environment) -> tuple[Factor, tuple[int, ...], Labels]:
@@ -122,9 +118,7 @@ class IndexLowering(Subscripts):
 
     def _determinant(self, expression: Any, env: Environment, factors: list[Factor]) -> Any:
         inner = self._closed(expression.arg, env)
-        return self._operand(
-            ((op.scalar_of_matrix("det", inner) if inner.node.rank else inner).node, ()), factors
-        )
+        return self._operand(((op.scalar_of_matrix("det", inner) if inner.node.rank else inner).node, ()), factors)
 
     def _logarithm(self, expression: Any, env: Environment, factors: list[Factor]) -> Any:
         (inner,) = expression.args
@@ -174,11 +168,7 @@ class IndexLowering(Subscripts):
             parts = [self._logical(part, env, factors) for part in condition.args]
             if isinstance(condition, sympy.And):
                 return sympy.Mul(*parts)
-            return (
-                1 - sympy.Mul(*[1 - part for part in parts])
-                if isinstance(condition, sympy.Or)
-                else 1 - parts[0]
-            )
+            return 1 - sympy.Mul(*[1 - part for part in parts]) if isinstance(condition, sympy.Or) else 1 - parts[0]
         if not isinstance(condition, sympy.core.relational.Relational):
             raise UsageError(f"{type(condition).__name__} is not understood as a condition: {condition}")
         difference = condition.lhs - condition.rhs

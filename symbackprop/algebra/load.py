@@ -87,9 +87,7 @@ def _pairs(equations: Any) -> list[tuple[Any, Any]]:
 
 def _defaults(hypers: Any) -> dict[str, sympy.Expr | None]:
     defaults: dict[str, sympy.Expr | None] = {}
-    for symbol, value in (
-        hypers.items() if isinstance(hypers, Mapping) else ((symbol, None) for symbol in hypers)
-    ):
+    for symbol, value in hypers.items() if isinstance(hypers, Mapping) else ((symbol, None) for symbol in hypers):
         if isinstance(value, bool) or not (value is None or isinstance(value, int | sympy.Rational)):
             raise UsageError(f"the default of {symbol} is {value}: numbers are exact, write it as a Rational")
         defaults[str(symbol.name)] = None if value is None else sympy.sympify(value)  # a number, never text
@@ -119,9 +117,7 @@ def _equation(lowering: Lowering, left: Any, right: Any) -> Equation:
         left, indices = left.parent, left.indices if left.parent.shape[1] != 1 else left.indices[:1]
     elif isinstance(right, sympy.Lambda):
         indices, right = right.variables, right.expr
-    if len(set(indices)) < len(indices) or any(
-        not index.is_symbol or index in lowering.tensors for index in indices
-    ):
+    if len(set(indices)) < len(indices) or any(not index.is_symbol or index in lowering.tensors for index in indices):
         raise UsageError(f"{left}: each index on a left side is a symbol of its own")
     name, shape = lowering.name_and_shape(left, indices)
     try:

@@ -133,8 +133,6 @@ _RULES: dict[Any, Callable[[Lowering, Any], Value]] = {
     sympy.DiagMatrix: lambda w, e: op.diagonal(_column(w.value(e.args[0]))),
     DiagonalOf: lambda w, e: op.diagonal(w.value(e.arg)),
     DiagonalMatrix: lambda w, e: op.times(w.value(e.arg), op.identity(w.size(e.rows))),
-    DotProduct: lambda w, e: op.product(
-        op.transpose(_column(w.value(e.args[0]))), _column(w.value(e.args[1]))
-    ),
+    DotProduct: lambda w, e: op.product(op.transpose(_column(w.value(e.args[0]))), _column(w.value(e.args[1]))),
     Cofactor: lambda w, e: Value(matrix_function("cofactor", w.value(e.args[0]).node)),
 }

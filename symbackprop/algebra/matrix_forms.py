@@ -32,9 +32,7 @@ def product(matrices: Iterable[Any], coefficient: Any = sympy.S.One) -> Any:
     last = None
     for matrix in matrices:
         last = matrix
-        inner, parts = (
-            matrix.as_coeff_matrices() if isinstance(matrix, sympy.MatMul) else (sympy.S.One, [matrix])
-        )
+        inner, parts = matrix.as_coeff_matrices() if isinstance(matrix, sympy.MatMul) else (sympy.S.One, [matrix])
         coefficient = coefficient * inner
         factors.extend(part for part in parts if not isinstance(part, sympy.Identity))
     if not factors:
@@ -54,9 +52,7 @@ def hadamard(matrices: list[Any]) -> Any:
             coefficient = coefficient * inner
         factors.extend(matrix.args if isinstance(matrix, sympy.HadamardProduct) else [matrix])
     if len(factors) > 1 and all(isinstance(factor, sympy.Transpose) for factor in factors):
-        return product(
-            [sympy.Transpose(sympy.HadamardProduct(*[factor.arg for factor in factors]))], coefficient
-        )
+        return product([sympy.Transpose(sympy.HadamardProduct(*[factor.arg for factor in factors]))], coefficient)
     return product([factors[0] if len(factors) == 1 else sympy.HadamardProduct(*factors)], coefficient)
 
 

@@ -73,11 +73,7 @@ class Network:
 
     def _close(self, remaining: list[int]) -> bool:
         """Matrices between the last two labels are the trace of a product."""
-        if (
-            len(remaining) != 2
-            or not self.matrices
-            or any(set(edge[:2]) != set(remaining) for edge in self.matrices)
-        ):
+        if len(remaining) != 2 or not self.matrices or any(set(edge[:2]) != set(remaining) for edge in self.matrices):
             return False
         if any(self.vectors.get(label) for label in remaining):
             return False
@@ -101,9 +97,7 @@ class Network:
             raise NoMatrixFormError
         self.matrices = [edge for edge in self.matrices if edge not in touching]
         if not touching:
-            self.scalars.append(
-                inner(vectors[0], hadamard(vectors[1:])) if len(vectors) > 1 else _sum(vectors[0])
-            )
+            self.scalars.append(inner(vectors[0], hadamard(vectors[1:])) if len(vectors) > 1 else _sum(vectors[0]))
             return
         ends = [edge[0] if edge[1] == label else edge[1] for edge in touching]
         left = self._from(ends[0], touching[0])

@@ -38,8 +38,7 @@ def evaluate_sympy(expression: Any, values: Mapping[str, Any], sizes: Mapping[st
             indices = expression.variables
             ranges = [walker.range_of(index.lower, index.upper, {}) for index in indices]
             entries = [
-                walker.value(expression.expr, dict(zip(indices, place, strict=True)))
-                for place in product(*ranges)
+                walker.value(expression.expr, dict(zip(indices, place, strict=True))) for place in product(*ranges)
             ]
             return np.array(entries, dtype=np.float64).reshape([len(numbers) for numbers in ranges])
         result = np.array(walker.value(expression, {}), dtype=np.float64)
@@ -113,10 +112,7 @@ class _Walker:
         rows, columns = (self.integer(size, env) for size in expression.shape)
         return np.array(
             [
-                [
-                    self.value(expression.lamda.expr, {**env, indices[0]: i, indices[1]: j})
-                    for j in range(columns)
-                ]
+                [self.value(expression.lamda.expr, {**env, indices[0]: i, indices[1]: j}) for j in range(columns)]
                 for i in range(rows)
             ]
         )

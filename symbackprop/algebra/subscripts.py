@@ -68,9 +68,7 @@ class Subscripts(Declared):
                 continue
             labels.append(self.new_label(size))
             windows.append(
-                self.condition(
-                    "==", axis(0) - self._affine(subscript, env, size), [labels[-1]], env, subscript
-                )
+                self.condition("==", axis(0) - self._affine(subscript, env, size), [labels[-1]], env, subscript)
             )
         if not windows:
             return node, tuple(labels)
@@ -90,9 +88,7 @@ class Subscripts(Declared):
         return subscript
 
     def _in_dimensions(self, value: Any) -> Any:
-        known = {
-            symbol: self.size(symbol) for symbol in value.free_symbols if symbol in self.dimensions.values()
-        }
+        known = {symbol: self.size(symbol) for symbol in value.free_symbols if symbol in self.dimensions.values()}
         return value.xreplace(known)
 
     def condition(self, relation: str, affine: Any, own: list[int], env: Environment, shown: Any) -> Factor:
@@ -116,9 +112,7 @@ class Subscripts(Declared):
         if not _is_affine(condition, allowed) or not all(
             symbol.is_positive for symbol in condition.free_symbols - allowed
         ):
-            raise UsageError(
-                f"{shown}: a subscript is a sum of whole multiples of indices, integers and sizes"
-            )
+            raise UsageError(f"{shown}: a subscript is a sum of whole multiples of indices, integers and sizes")
         shape = tuple(self.sizes[label] for label in labels)
         return indicator(relation, condition, shape, operands), tuple(labels)
 

@@ -119,10 +119,7 @@ class Dimensions:
         """Yield random sizes that the equations allow; the later ones may be wider, or at their defaults."""
         for attempt in range(TRIES):
             widest = high + attempt // 40
-            sizes = {
-                name: int(rng.integers(low, (widest if rng.random() < 0.3 else high) + 1))
-                for name in self.names
-            }
+            sizes = {name: int(rng.integers(low, (widest if rng.random() < 0.3 else high) + 1)) for name in self.names}
             for name in self.names if attempt >= TRIES // 2 else ():
                 if low <= self.defaults.get(name, 99) <= 16 and rng.random() < 0.5:
                     sizes[name] = self.defaults[name]
@@ -135,9 +132,7 @@ class Dimensions:
     def _default_sizes(self) -> Sizes:
         missing = [name for name in self.names if name not in self.defaults]
         if missing:
-            raise SizeError(
-                f"no sizes were found that fit the equations; give defaults for {', '.join(missing)}"
-            )
+            raise SizeError(f"no sizes were found that fit the equations; give defaults for {', '.join(missing)}")
         return dict(self.defaults)
 
     def _repair(self, sizes: Sizes, rng: np.random.Generator) -> None:
@@ -200,6 +195,4 @@ def _sizes_of(node: Node) -> tuple[Size, ...]:
 
 
 def _number(expression: sympy.Expr, sizes: Mapping[str, int]) -> sympy.Expr:
-    return expression.xreplace(
-        {symbol: sympy.Integer(sizes[symbol.name]) for symbol in expression.free_symbols}
-    )
+    return expression.xreplace({symbol: sympy.Integer(sizes[symbol.name]) for symbol in expression.free_symbols})

@@ -105,8 +105,7 @@ def by_expansion(objective: Objective, sample: Sample) -> dict[str, ExactGradien
     except TooLargeError as reason:
         return {name: ExactGradient(None, too_large=str(reason)) for name in objective.parameters}
     return {
-        name: _gradient(expansion, objective.name, name, sample.params[name].shape)
-        for name in objective.parameters
+        name: _gradient(expansion, objective.name, name, sample.params[name].shape) for name in objective.parameters
     }
 
 
@@ -134,9 +133,7 @@ def by_derived_graph(objective: Objective, sample: Sample) -> dict[str, Array]:
     names = {name: derived.gradient_name(name) for name in objective.parameters}
     known = exact_values(sample, rational=rational)
     for equation in derived.graph.restricted_to(frozenset(names.values())).equations:
-        alone = Graph(
-            tuple(leaves(equation.node)), (equation,)
-        )  # one by one, so that no irrational number nests
+        alone = Graph(tuple(leaves(equation.node)), (equation,))  # one by one, so that no irrational number nests
         known[equation.name] = _each(_finished, evaluate(alone, known, sample.sizes, object)[equation.name])
     return {name: known[names[name]] for name in objective.parameters}
 
@@ -156,7 +153,6 @@ def exact_error(found: Array, truth: Array, scale: float) -> float:
     if all(number == 0 for number in gap):
         return 0.0
     norms = [
-        sympy.sqrt(sympy.Add(*[number**2 for number in numbers])).evalf(30)
-        for numbers in (gap, found.flat, truth.flat)
+        sympy.sqrt(sympy.Add(*[number**2 for number in numbers])).evalf(30) for numbers in (gap, found.flat, truth.flat)
     ]
     return float(norms[0] / max(norms[1], norms[2], sympy.Float(1e-3 * scale)))

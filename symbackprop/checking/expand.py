@@ -61,9 +61,7 @@ class Expansion:
     of so many.
     """
 
-    def __init__(
-        self, graph: Graph, values: Mapping[str, Array], sizes: Mapping[str, int], digits: int | None
-    ) -> None:
+    def __init__(self, graph: Graph, values: Mapping[str, Array], sizes: Mapping[str, int], digits: int | None) -> None:
         self._graph = graph
         self._sizes = sizes
         self._digits = digits
@@ -135,9 +133,7 @@ class Expansion:
         if isinstance(node, Indicator):
             known.update({axis(position): sympy.Integer(place) for position, place in enumerate(index)})
             condition = self._scalar(node.condition, known)
-            return (
-                sympy.S.One if (condition == 0 if node.relation == "==" else condition >= 0) else sympy.S.Zero
-            )
+            return sympy.S.One if (condition == 0 if node.relation == "==" else condition >= 0) else sympy.S.Zero
         if isinstance(node, Coordinate):
             return sympy.Integer(index[0])
         assert isinstance(node, Contraction | Reduction)
@@ -184,9 +180,7 @@ class Expansion:
             return known[expression]
         if expression.is_Symbol:
             return (
-                sympy.Integer(self._sizes[expression.name])
-                if expression == dimension(expression.name)
-                else expression
+                sympy.Integer(self._sizes[expression.name]) if expression == dimension(expression.name) else expression
             )
         if not expression.args:
             return self._number(expression)
@@ -205,9 +199,7 @@ class Expansion:
             holds = {scalar.positive: side > 0, scalar.nonnegative: side >= 0, scalar.equals: side == 0}
             return sympy.Integer(side if isinstance(expression, scalar.sign) else holds[expression.func])
         if isinstance(expression, scalar.ScalarFunction):
-            return self._scalar(
-                expression.func.body, dict(zip(expression.func.parameters, values, strict=True))
-            )
+            return self._scalar(expression.func.body, dict(zip(expression.func.parameters, values, strict=True)))
         if expression.is_Add:
             infinite = [value for value in values if value in (sympy.oo, -sympy.oo)]
             return infinite[0] if infinite and len(set(infinite)) == 1 else sympy.Add(*values)
@@ -241,9 +233,7 @@ class Expansion:
     # ------------------------------------------------------------ the budget
 
     def _charge(self, values: Array) -> None:
-        total = sum(
-            self._count(value) for value in values.flat if isinstance(value, sympy.Basic) and value.has(t)
-        )
+        total = sum(self._count(value) for value in values.flat if isinstance(value, sympy.Basic) and value.has(t))
         if total > BUDGET:
             raise TooLargeError(total)
 

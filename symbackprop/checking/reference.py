@@ -68,9 +68,7 @@ class Reference:
     def scale(self) -> float:
         """What counts as 1 at this sample: see `comparison.scale_of`."""
         gradients = [values[usable] for values, usable in map(self.best, self.objective.parameters)]
-        return (
-            scale_of(self.loss, np.concatenate(gradients)) if gradients else scale_of(self.loss, np.zeros(0))
-        )
+        return scale_of(self.loss, np.concatenate(gradients)) if gradients else scale_of(self.loss, np.zeros(0))
 
     def unsteadiness(self, name: str, relative: float) -> float:
         """How far (a norm) the gradient moves when every number of the sample moves by that part of itself.
@@ -127,7 +125,5 @@ def prepare(model: Model, *, seed: int = 0, samples: int = 3, exact: int = 1) ->
     return References(
         objective,
         tuple(Reference(objective, draw(objective, dimensions, seed, number)) for number in range(samples)),
-        tuple(
-            Reference(objective, draw_tiny(objective, dimensions, seed, number)) for number in range(exact)
-        ),
+        tuple(Reference(objective, draw_tiny(objective, dimensions, seed, number)) for number in range(exact)),
     )

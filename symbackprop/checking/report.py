@@ -177,8 +177,7 @@ class CheckReport:
         """The table for a notebook, every text escaped."""
         head = "".join(f"<th>{escape(heading)}</th>" for heading in HEADINGS)
         body = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line.cells()) + "</tr>"
-            for line in self.lines
+            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line.cells()) + "</tr>" for line in self.lines
         )
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         return f"{table}<p>{escape(self.summary)}</p>"

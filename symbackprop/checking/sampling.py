@@ -117,9 +117,7 @@ def _settle(
     return best[1]
 
 
-def _exact_hyper(
-    objective: Objective, sizes: Sizes, rng: np.random.Generator, varied: bool
-) -> dict[str, sympy.Expr]:
+def _exact_hyper(objective: Objective, sizes: Sizes, rng: np.random.Generator, varied: bool) -> dict[str, sympy.Expr]:
     """The defaults, and random positive numbers where there are none.
 
     A varied sample takes 1/2 to 2 times a default that is not whole, and a random number for a default of 0.
@@ -182,9 +180,7 @@ def _badness(objective: Objective, sample: Sample, rng: np.random.Generator) -> 
     if _worst_condition(objective, sample) > CONDITION:
         return 1e9
     moved = objective.at(sample.perturbed(2.0**-12, rng).values(), sample.sizes)
-    return near(objective.kinks, here.arguments, moved.arguments, MARGIN) + 0.01 * _silent(
-        objective, sample, rng
-    )
+    return near(objective.kinks, here.arguments, moved.arguments, MARGIN) + 0.01 * _silent(objective, sample, rng)
 
 
 def _silent(objective: Objective, sample: Sample, rng: np.random.Generator) -> int:

@@ -42,7 +42,9 @@ class DerivedGraph:
         """Return the equation of the derivative by a value. Raises UsageError where there is none."""
         found = self.graph.by_name.get(self.gradient_name(name))
         if found is None:
-            raise UsageError(f"there is no derivative by {name}: {self.target} does not depend on it, or it was not asked for")
+            raise UsageError(
+                f"there is no derivative by {name}: {self.target} does not depend on it, or it was not asked for"
+            )
         return found
 
 
@@ -89,9 +91,7 @@ def derive_graph(
     )
 
 
-def _without_statistics(
-    derived: Graph, gradients: Gradients, simplifier: Simplifier
-) -> tuple[Graph, tuple[str, ...]]:
+def _without_statistics(derived: Graph, gradients: Gradients, simplifier: Simplifier) -> tuple[Graph, tuple[str, ...]]:
     changed, gone = eliminate_statistics(derived, gradients.value_of, simplifier)
     equations = tuple(
         replace(equation, node=changed.get(equation.name, equation.node))

@@ -115,7 +115,9 @@ def _matrix(node: Node) -> list[LinearTerm]:
     sizes = (*operand.shape[:-2], size, size, size, size)
     if node.kind == "inverse":
         negative = pointwise(-argument(0), [(node, tuple(range(node.rank)))], node.shape)
-        return [LinearTerm(0, ((negative, (*batch, a, i)), (node, (*batch, j, b))), (*batch, i, j), (*batch, a, b), sizes)]
+        return [
+            LinearTerm(0, ((negative, (*batch, a, i)), (node, (*batch, j, b))), (*batch, i, j), (*batch, a, b), sizes)
+        ]
     if node.kind in ("logdet", "det"):
         slope = matrix_function("inverse" if node.kind == "logdet" else "cofactor", operand)
         order = (j, i) if node.kind == "logdet" else (i, j)

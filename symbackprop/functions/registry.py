@@ -53,7 +53,9 @@ ACTIVATIONS: Mapping[str, Callable[..., Any]] = dict(
         _activation("selu", _selu_scale * where(positive(_u), _u, _selu_alpha * (sympy.exp(_u) - 1))),
         _activation("softsign", _u / (1 + absolute(_u))),
         _activation("gelu", _u / 2 * (1 + sympy.erf(_u / sympy.sqrt(2)))),
-        _activation("gelu_tanh", _u / 2 * (1 + sympy.tanh(sympy.sqrt(2 / sympy.pi) * (_u + sympy.Rational("0.044715") * _u**3)))),
+        _activation(
+            "gelu_tanh", _u / 2 * (1 + sympy.tanh(sympy.sqrt(2 / sympy.pi) * (_u + sympy.Rational("0.044715") * _u**3)))
+        ),
         _activation("silu", _u * sigmoid(_u)),
         _activation("mish", _u * sympy.tanh(softplus(_u))),
         _activation("hardtanh", _clipped(_u, -1, 1)),

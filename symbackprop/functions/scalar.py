@@ -7,12 +7,12 @@ Conventions at kinks (stated once, here): relu'(0) = 0, |.|'(0) = 0, a maximum s
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any, ClassVar
+from functools import cache
+from typing import Any, ClassVar, TypeAlias
 
 import sympy
 
-Expr = sympy.Expr
+Expr: TypeAlias = sympy.Expr
 
 
 class Primitive(sympy.Function):
@@ -28,9 +28,11 @@ class positive(Primitive):  # noqa: N801  (SymPy prints the class name)
 
     @classmethod
     def eval(cls, u: Expr) -> Expr | None:
+        """Return the simpler form, if there is one."""
         return _condition(u, lambda number: number > 0)
 
     def fdiff(self, argindex: int = 1) -> Expr:
+        """Return the derivative by that argument (counted from 1)."""
         return sympy.S.Zero
 
 
@@ -41,9 +43,11 @@ class nonnegative(Primitive):  # noqa: N801
 
     @classmethod
     def eval(cls, u: Expr) -> Expr | None:
+        """Return the simpler form, if there is one."""
         return _condition(u, lambda number: number >= 0)
 
     def fdiff(self, argindex: int = 1) -> Expr:
+        """Return the derivative by that argument (counted from 1)."""
         return sympy.S.Zero
 
 
@@ -54,11 +58,13 @@ class equals(Primitive):  # noqa: N801
 
     @classmethod
     def eval(cls, u: Expr) -> Expr | None:
+        """Return the simpler form, if there is one."""
         if u.could_extract_minus_sign():
             return cls(-u)
         return _condition(u, lambda number: number == 0)
 
     def fdiff(self, argindex: int = 1) -> Expr:
+        """Return the derivative by that argument (counted from 1)."""
         return sympy.S.Zero
 
 
@@ -75,11 +81,13 @@ class sign(Primitive):  # noqa: N801
 
     @classmethod
     def eval(cls, u: Expr) -> Expr | None:
+        """Return the simpler form, if there is one."""
         if u.is_number and u.is_comparable:
             return sympy.sign(u)
         return -cls(-u) if u.could_extract_minus_sign() else None
 
     def fdiff(self, argindex: int = 1) -> Expr:
+        """Return the derivative by that argument (counted from 1)."""
         return sympy.S.Zero
 
 
@@ -90,11 +98,13 @@ class absolute(Primitive):  # noqa: N801
 
     @classmethod
     def eval(cls, u: Expr) -> Expr | None:
+        """Return the simpler form, if there is one."""
         if u.is_number and u.is_comparable:
             return abs(u)
         return cls(-u) if u.could_extract_minus_sign() else None
 
     def fdiff(self, argindex: int = 1) -> Expr:
+        """Return the derivative by that argument (counted from 1)."""
         return sign(self.args[0])
 
 
@@ -105,6 +115,7 @@ class where(Primitive):  # noqa: N801
 
     @classmethod
     def eval(cls, c: Expr, a: Expr, b: Expr) -> Expr | None:
+        """Return the simpler form, if there is one."""
         if c == 1 or a == b:
             return a
         if c == 0:
@@ -131,6 +142,7 @@ class maximum(Primitive):  # noqa: N801
 
     @classmethod
     def eval(cls, *values: Expr) -> Expr | None:
+        """Return the simpler form, if there is one."""
         flat: list[Expr] = []
         for value in values:
             for part in value.args if isinstance(value, cls) else (value,):
@@ -147,6 +159,7 @@ class maximum(Primitive):  # noqa: N801
         return cls(*flat) if tuple(flat) != values else None
 
     def fdiff(self, argindex: int = 1) -> Expr:
+        """Return the derivative by that argument (counted from 1)."""
         winners = [equals(value - self) for value in self.args]
         return winners[argindex - 1] / sympy.Add(*winners)
 
@@ -158,6 +171,7 @@ class minimum(Primitive):  # noqa: N801
 
     @classmethod
     def eval(cls, *values: Expr) -> Expr:
+        """Return the simpler form, if there is one."""
         return -maximum(*[-value for value in values])
 
 
@@ -176,7 +190,9 @@ class ScalarFunction(sympy.Function):
     derivative_of: ClassVar[tuple[type[ScalarFunction], int] | None]
 
     def fdiff(self, argindex: int = 1) -> Expr:
-        return derivative(type(self), argindex - 1)(*self.args)
+        """Return the derivative by that argument (counted from 1)."""
+        function: Any = type(self)
+        return derivative(function, argindex - 1)(*self.args)
 
     def expand_definition(self) -> Expr:
         """The formula with the arguments put in; the call itself where the function is open."""
@@ -221,8 +237,8 @@ relu = define("relu", (_u,), maximum(_u, sympy.S.Zero, evaluate=False), stable=T
 _relu_prime = define("relu′", (_u,), positive(_u), derivative_of=(relu, 0))
 
 
-@lru_cache(maxsize=None)
-def derivative(function: type[ScalarFunction], position: int) -> Any:
+@cache
+def derivative(function: Any, position: int) -> Any:
     """Return the partial derivative of a named function as a callable of the function's arguments.
 
     It is written through the function's own value where that is shorter (tanh' = 1 - a^2), in full where it is
@@ -231,7 +247,9 @@ def derivative(function: type[ScalarFunction], position: int) -> Any:
     if function is relu:
         return _relu_prime
     symbol = function.parameters[position]
-    title = function.title + "′" if function.visible == 1 and position == 0 else f"∂{_subscript(position)}{function.title}"
+    title = (
+        function.title + "′" if function.visible == 1 and position == 0 else f"∂{_subscript(position)}{function.title}"
+    )
     if function.body is None:
         return define(title, function.parameters, None, visible=function.visible, derivative_of=(function, position))
     from symbackprop.functions.scalar_rules import through_value, tidy
@@ -245,13 +263,13 @@ def derivative(function: type[ScalarFunction], position: int) -> Any:
     return define(title, function.parameters, body, visible=function.visible, derivative_of=(function, position))
 
 
-@lru_cache(maxsize=None)
+@cache
 def differentiate(expression: Expr, symbol: sympy.Symbol) -> Expr:
     """SymPy's derivative, remembered."""
     return expression.diff(symbol)
 
 
-@lru_cache(maxsize=None)
+@cache
 def partial_derivatives(expression: Expr) -> dict[sympy.Symbol, Expr]:
     """Return the derivative by every symbol at once.
 
@@ -262,7 +280,9 @@ def partial_derivatives(expression: Expr) -> dict[sympy.Symbol, Expr]:
         return {symbol: differentiate(expression, symbol) for symbol in symbols}
     parts: dict[sympy.Symbol, list[Expr]] = {}
     for part in expression.args:
-        rest = sympy.S.One if expression.is_Add else sympy.Mul(*[other for other in expression.args if other is not part])
+        rest = (
+            sympy.S.One if expression.is_Add else sympy.Mul(*[other for other in expression.args if other is not part])
+        )
         for symbol, slope in partial_derivatives(part).items():
             parts.setdefault(symbol, []).append(rest * slope)
     return {symbol: sympy.Add(*terms) for symbol, terms in parts.items()}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
+from typing import TypeAlias
 
 import sympy
 
 from symbackprop.functions.scalar import ScalarFunction, absolute, sigmoid, sign, softplus
 
-Expr = sympy.Expr
+Expr: TypeAlias = sympy.Expr
 
 
-@lru_cache(maxsize=None)
+@cache
 def tidy(expression: Expr) -> Expr:
     """Return the expression in its stable, canonical spelling.
 
@@ -113,7 +114,9 @@ def through_value(function: type[ScalarFunction], position: int, body: Expr) -> 
         return None
     generator, value = sympy.Symbol("generator"), sympy.Symbol("value")
     base = min(exponentials, key=sympy.count_ops)
-    replace = {exponential: generator ** sympy.nsimplify(exponential.args[0] / base.args[0]) for exponential in exponentials}
+    replace = {
+        exponential: generator ** sympy.nsimplify(exponential.args[0] / base.args[0]) for exponential in exponentials
+    }
     for exponential in sorted(derivative.atoms(sympy.exp), key=sympy.default_sort_key):
         replace[exponential] = generator ** sympy.nsimplify(exponential.args[0] / base.args[0])
     formula, derivative = formula.xreplace(replace), derivative.xreplace(replace)

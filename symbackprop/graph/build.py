@@ -9,7 +9,7 @@ the root of a sum of squares is a norm.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cache
 from itertools import permutations
 
 import sympy
@@ -123,7 +123,7 @@ def _fuse(expression: sympy.Expr, operands: Sequence[Factor]) -> tuple[sympy.Exp
     return expression.xreplace(replacement), flat
 
 
-@lru_cache(maxsize=None)
+@cache
 def operation_count(expression: sympy.Expr) -> int:
     """The number of nodes of a scalar expression."""
     return 1 + sum(operation_count(part) for part in expression.args)
@@ -171,9 +171,7 @@ def _normal_pointwise(expression: sympy.Expr, operands: list[Factor], shape: Sha
             expression = _idempotent(expression, argument(position))
         if expression == argument(position) and labels == tuple(range(len(shape))) and node.shape == shape:
             return node
-    return Pointwise(
-        (expression,), tuple(node for node, _ in ordered), tuple(labels for _, labels in ordered), shape
-    )
+    return Pointwise((expression,), tuple(node for node, _ in ordered), tuple(labels for _, labels in ordered), shape)
 
 
 def _idempotent(expression: sympy.Expr, symbol: sympy.Symbol) -> sympy.Expr:
@@ -233,7 +231,9 @@ def reduction(kind: str, operand: Node, labels: Labels, rank: int, sizes: Sequen
     for size, label in zip(operand.shape, labels, strict=True):
         if differ(size, sizes[label]):
             raise ShapeError(f"{kind}: an axis of size {size} cannot run along one of size {sizes[label]}")
-    order = {label: rank + place for place, label in enumerate(sorted({x for x in labels if x >= rank}, key=labels.index))}
+    order = {
+        label: rank + place for place, label in enumerate(sorted({x for x in labels if x >= rank}, key=labels.index))
+    }
     renamed = tuple(order.get(label, label) for label in labels)
     summed = tuple(sizes[label] for label in order)
     return Reduction((kind, summed), (operand,), (renamed,), tuple(sizes[:rank]))
@@ -303,7 +303,8 @@ def _separate_repeated(factors: list[Factor], output: Labels, sizes: dict[int, S
 def _flatten(factors: list[Factor], sizes: dict[int, Size]) -> tuple[sympy.Expr, list[Factor]]:
     """Split products into their factors, merge inner contractions, and gather numbers into a coefficient."""
     coefficient: sympy.Expr = sympy.S.One
-    pending, flat = list(reversed(factors)), []
+    pending: list[Factor] = list(reversed(factors))
+    flat: list[Factor] = []
     while pending:
         node, labels = pending.pop()
         if isinstance(node, Pointwise):
@@ -418,7 +419,9 @@ def _sum_product(factors: list[Factor], kept: list[int], sizes: Mapping[int, Siz
     if len(operands) == 1:
         node, labels = operands[0]
         if isinstance(node, Pointwise) and isinstance(node.expression, sympy.exp):
-            exponent = pointwise(node.expression.args[0], list(zip(node.operands, node.labels, strict=True)), node.shape)
+            exponent = pointwise(
+                node.expression.args[0], list(zip(node.operands, node.labels, strict=True)), node.shape
+            )
             total = _reduce_over(exponent, labels, kept, sizes)
             return pointwise(sympy.exp(argument(0)), [(total, tuple(range(total.rank)))], total.shape), tuple(kept)
     return _normal_contraction(operands, kept, sizes), tuple(kept)
@@ -468,8 +471,12 @@ def _sorted_axes(node: Node, labels: Labels, place: Mapping[int, int]) -> Factor
     if not isinstance(node, Pointwise) or len(set(labels)) < len(labels):
         return node, labels
     named = sorted(zip(node.operands, node.labels, strict=True), key=lambda factor: _order((factor[0], ())))
-    seen = [label for _, own in named for label in own] + list(range(len(labels)))  # summed axes: as the operands name them
-    order = sorted(range(len(labels)), key=lambda position: (place.get(labels[position], len(place)), seen.index(position)))
+    seen = [label for _, own in named for label in own] + list(
+        range(len(labels))
+    )  # summed axes: as the operands name them
+    order = sorted(
+        range(len(labels)), key=lambda position: (place.get(labels[position], len(place)), seen.index(position))
+    )
     if order == list(range(len(labels))):
         return node, labels
     new_place = {old: new for new, old in enumerate(order)}

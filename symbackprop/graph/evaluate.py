@@ -32,7 +32,9 @@ from symbackprop.graph.walk import topological
 Array = np.ndarray[Any, Any]
 
 
-def evaluate(graph: Graph, values: Mapping[str, Any], sizes: Mapping[str, int], dtype: Any = np.float64) -> dict[str, Array]:
+def evaluate(
+    graph: Graph, values: Mapping[str, Any], sizes: Mapping[str, int], dtype: Any = np.float64
+) -> dict[str, Array]:
     """Return the value of every equation, by name.
 
     values holds the declared tensors by name, sizes the dimensions; dtype is float64, complex128, longdouble, or object for
@@ -49,7 +51,9 @@ def evaluate(graph: Graph, values: Mapping[str, Any], sizes: Mapping[str, int], 
             for node in topological([equation.node]):
                 if node not in computed:
                     operands = [computed[operand] for operand in node.operands]
-                    computed[node] = known[node.name] if isinstance(node, Leaf) else _value(node, operands, sizes, dtype)
+                    computed[node] = (
+                        known[node.name] if isinstance(node, Leaf) else _value(node, operands, sizes, dtype)
+                    )
             known[equation.name] = computed[equation.node]
     return {equation.name: known[equation.name] for equation in graph.equations}
 
@@ -74,7 +78,8 @@ def _value(node: Node, operands: list[Array], sizes: Mapping[str, int], dtype: A
         return np.asarray(result, dtype=whole.dtype)  # a sum of objects over all axes is a bare object
     if isinstance(node, Indicator):
         positions: dict[sympy.Basic, Any] = {
-            axis(k): np.arange(size).reshape([-1 if j == k else 1 for j in range(len(shape))]) for k, size in enumerate(shape)
+            axis(k): np.arange(size).reshape([-1 if j == k else 1 for j in range(len(shape))])
+            for k, size in enumerate(shape)
         }
         for position, (operand, labels) in enumerate(zip(operands, node.labels, strict=True)):
             positions[argument(position)] = _aligned(operand, labels, len(shape))
@@ -90,8 +95,10 @@ def _value(node: Node, operands: list[Array], sizes: Mapping[str, int], dtype: A
 def _aligned(operand: Array, labels: tuple[int, ...], rank: int) -> Array:
     """Return a view with one axis for each of ``rank`` labels, of length 1 where the operand lacks it."""
     distinct = sorted(set(labels))
-    view = np.einsum(operand, list(labels), distinct) if len(distinct) < len(labels) else operand.transpose(
-        [labels.index(label) for label in distinct]
+    view = (
+        np.einsum(operand, list(labels), distinct)
+        if len(distinct) < len(labels)
+        else operand.transpose([labels.index(label) for label in distinct])
     )
     shape = [1] * rank
     for label, size in zip(distinct, view.shape, strict=True):
@@ -189,7 +196,7 @@ def _apply(part: sympy.Basic, values: list[Any]) -> Any:
         for value in values[1:]:
             product = product * value
         return product
-    exact = any(isinstance(value, sympy.Basic) or getattr(value, "dtype", None) == object for value in values)
+    exact = any(isinstance(value, sympy.Basic) or getattr(value, "dtype", None) is np.dtype(object) for value in values)
     if part.is_Pow:
         return _power(part, values, exact)
     if isinstance(part, scalar.ScalarFunction) and (exact or not part.func.stable):

@@ -108,6 +108,3 @@ def _rebuild(node: Node, factors: list[Factor], size: Size) -> Node:
 
     moved = node.condition.xreplace({axis(k): axis(k + 1) for k in range(node.rank)})
     return indicator(node.relation, moved, (size, *node.shape), factors)
-
-
-

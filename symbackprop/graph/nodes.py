@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import hashlib
 import weakref
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self, TypeAlias
 
 import sympy
 
 from symbackprop.graph.sizes import Shape, Size
 
-Labels = tuple[int, ...]
+Labels: TypeAlias = tuple[int, ...]
 
 _interned: weakref.WeakValueDictionary[tuple[Any, ...], Node] = weakref.WeakValueDictionary()
 
@@ -30,15 +30,19 @@ class Node:
     """A tensor-valued expression with a symbolic shape."""
 
     __slots__ = ("__weakref__", "_key", "labels", "operands", "payload", "shape")
+    _key: str | None
     family: ClassVar[str] = "node"
     operands: tuple[Node, ...]
     labels: tuple[Labels, ...]
     shape: Shape
     payload: tuple[Any, ...]
 
-    def __new__(cls, payload: tuple[Any, ...], operands: tuple[Node, ...], labels: tuple[Labels, ...], shape: Shape) -> Any:
+    def __new__(
+        cls, payload: tuple[Any, ...], operands: tuple[Node, ...], labels: tuple[Labels, ...], shape: Shape
+    ) -> Self:
+        """Return the node that says this, the same object each time."""
         identity = (cls, payload, operands, labels, shape)
-        found = _interned.get(identity)
+        found: Any = _interned.get(identity)
         if found is None:
             found = object.__new__(cls)
             for field, value in zip(("payload", "operands", "labels", "shape"), identity[1:], strict=True):
@@ -75,7 +79,8 @@ class Node:
                     + [operand.key for operand in node.operands]
                 )
                 object.__setattr__(node, "_key", hashlib.blake2b(text.encode(), digest_size=12).hexdigest())
-        result: str = self._key  # type: ignore[assignment]
+        assert self._key is not None
+        result: str = self._key
         return result
 
     def describe(self) -> str:
@@ -99,15 +104,18 @@ class Leaf(Node):
 
     @property
     def kind(self) -> str:
-        return self.payload[0]  # type: ignore[no-any-return]
+        """The kind, see above."""
+        return self.payload[0]
 
     @property
     def name(self) -> str:
-        return self.payload[1]  # type: ignore[no-any-return]
+        """The name."""
+        return self.payload[1]
 
     @property
     def classes(self) -> Size | None:
-        return self.payload[2]  # type: ignore[no-any-return]
+        """The number of classes of an integer tensor, else None."""
+        return self.payload[2]
 
 
 class Pointwise(Node):
@@ -122,7 +130,8 @@ class Pointwise(Node):
 
     @property
     def expression(self) -> sympy.Expr:
-        return self.payload[0]  # type: ignore[no-any-return]
+        """The scalar expression, in the symbols of `argument`."""
+        return self.payload[0]
 
 
 class Contraction(Node):
@@ -136,7 +145,8 @@ class Contraction(Node):
 
     @property
     def summed(self) -> Shape:
-        return self.payload[0]  # type: ignore[no-any-return]
+        """The sizes of the labels summed over."""
+        return self.payload[0]
 
     @property
     def label_sizes(self) -> Shape:
@@ -156,11 +166,13 @@ class Indicator(Node):
 
     @property
     def relation(self) -> str:
-        return self.payload[0]  # type: ignore[no-any-return]
+        """``==`` or ``>=``."""
+        return self.payload[0]
 
     @property
     def condition(self) -> sympy.Expr:
-        return self.payload[1]  # type: ignore[no-any-return]
+        """The affine condition, compared with 0."""
+        return self.payload[1]
 
 
 class Coordinate(Node):
@@ -181,11 +193,13 @@ class Reduction(Node):
 
     @property
     def kind(self) -> str:
-        return self.payload[0]  # type: ignore[no-any-return]
+        """The kind, see above."""
+        return self.payload[0]
 
     @property
     def summed(self) -> Shape:
-        return self.payload[1]  # type: ignore[no-any-return]
+        """The sizes of the labels summed over."""
+        return self.payload[1]
 
     @property
     def label_sizes(self) -> Shape:
@@ -201,7 +215,8 @@ class MatrixFunction(Node):
 
     @property
     def kind(self) -> str:
-        return self.payload[0]  # type: ignore[no-any-return]
+        """The kind, see above."""
+        return self.payload[0]
 
 
 _arguments: list[sympy.Symbol] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import sympy
 
@@ -22,6 +22,8 @@ from symbackprop.graph.build import (
     pointwise,
     reduction,
     scale,
+)
+from symbackprop.graph.build import (
     transpose as permute,
 )
 from symbackprop.graph.nodes import Leaf, Node, argument, axis
@@ -47,7 +49,7 @@ class Value:
         return self.node.shape
 
     @property
-    def T(self) -> Value:  # noqa: N802  (NumPy's name)
+    def T(self) -> Value:
         """The transpose."""
         return transpose(self)
 
@@ -85,7 +87,7 @@ class Value:
         return elementwise_power(self, value(exponent))
 
 
-Operand = Value | Node | int | sympy.Expr
+Operand: TypeAlias = Value | Node | int | sympy.Expr
 
 
 def value(operand: Operand) -> Value:
@@ -387,4 +389,3 @@ def identity(size: Size) -> Value:
 def filled(number: int, *shape: Size) -> Value:
     """The tensor of zeros or ones of that shape."""
     return Value(constant(number, tuple(shape)))
-

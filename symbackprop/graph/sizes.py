@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import sympy
 
 from symbackprop.errors import SizeError
 
-Size = sympy.Expr
-Shape = tuple[sympy.Expr, ...]
+Size: TypeAlias = sympy.Expr
+Shape: TypeAlias = tuple[sympy.Expr, ...]
 
 
 def dimension(name: str) -> sympy.Symbol:
@@ -19,7 +20,7 @@ def dimension(name: str) -> sympy.Symbol:
 
 def same_size(left: Size, right: Size) -> bool:
     """Tell whether two sizes are provably equal."""
-    return left == right or sympy.expand(left - right) == 0
+    return bool(left == right or sympy.expand(left - right) == 0)
 
 
 def differ(left: Size, right: Size) -> bool:
@@ -36,7 +37,7 @@ def size_value(size: Size, values: Mapping[str, int]) -> int:
     Raises SizeError when a dimension has no value or the result is not a positive integer.
     """
     if size.is_Integer:
-        return int(size)  # type: ignore[arg-type]
+        return int(size)
     missing = sorted(symbol.name for symbol in size.free_symbols if symbol.name not in values)
     if missing:
         raise SizeError(f"no size is given for {', '.join(missing)}")

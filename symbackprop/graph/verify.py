@@ -60,6 +60,8 @@ def _verify_labels(node: Node, graph: Graph) -> None:
 
 def _equal(left: Size, right: Size, graph: Graph) -> bool:
     return same_size(left, right) or any(
-        {left, right} == set(pair) or same_size(left - right, pair[0] - pair[1]) or same_size(right - left, pair[0] - pair[1])
+        {left, right} == set(pair)
+        or same_size(left - right, pair[0] - pair[1])
+        or same_size(right - left, pair[0] - pair[1])
         for pair in graph.constraints
     )

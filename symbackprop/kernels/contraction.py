@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sympy
@@ -45,9 +45,14 @@ class ContractionLowering:
 
     def indicator(self, node: Indicator) -> Operation:
         """Return an indicator as an array: of sizes alone where it looks nothing up."""
-        operands = [self.lowering.view(self.lowering.of(o), ls, node.rank) for o, ls in zip(node.operands, node.labels, strict=True)]
+        operands = [
+            self.lowering.view(self.lowering.of(o), ls, node.rank)
+            for o, ls in zip(node.operands, node.labels, strict=True)
+        ]
         storage = "buffer" if operands else "constant"
-        return self.lowering.add("indicator", operands, node.shape, storage, "bool", relation=node.relation, condition=node.condition)
+        return self.lowering.add(
+            "indicator", operands, node.shape, storage, "bool", relation=node.relation, condition=node.condition
+        )
 
     # ------------------------------------------------------------ the contraction
 
@@ -84,7 +89,9 @@ class ContractionLowering:
             terms.append(Term(self.indicator(indicator), labels))
         goal = tuple(label for label in output if label not in {target for *_, target in scatters})
         kept = goal + tuple(
-            dict.fromkeys(label for _, labels, target in scatters for label in labels if label != target and label not in goal)
+            dict.fromkeys(
+                label for _, labels, target in scatters for label in labels if label != target and label not in goal
+            )
         )
         term = self._reduce(terms, kept, sizes)
         for indicator, labels, target in scatters:
@@ -115,7 +122,9 @@ class ContractionLowering:
         if node.rank == 0 and pair[0][1] == pair[1][1] and all(o.storage in ("given", "buffer") for o, _ in pair):
             return lowering.add("dot", [o for o, _ in pair], (), "scalar")
         outer = [tuple(labels[label] for label in own) for _, own in pair]
-        return lowering.add("einsum", [o for o, _ in pair], node.shape, "buffer", inputs=tuple(outer), output=tuple(range(node.rank)))
+        return lowering.add(
+            "einsum", [o for o, _ in pair], node.shape, "buffer", inputs=tuple(outer), output=tuple(range(node.rank))
+        )
 
     # ------------------------------------------------------------ index maps, read
 
@@ -130,7 +139,9 @@ class ContractionLowering:
         for position, label in enumerate(labels):
             if label in output or labels.count(label) > 1:
                 continue
-            if any(label in other for node, other in indicators if (node, other) != item) or any(label in ls for _, ls, _ in scatters):
+            if any(label in other for node, other in indicators if (node, other) != item) or any(
+                label in ls for _, ls, _ in scatters
+            ):
                 continue
             holders = [term for term in terms if label in term.labels]
             coefficient = indicator.condition.coeff(axis(position))
@@ -138,7 +149,11 @@ class ContractionLowering:
                 continue
             (holder,) = holders
             rest = sympy.expand(-(indicator.condition - coefficient * axis(position)) / coefficient)
-            made = self._gather(holder, label, rest, indicator, labels) if indicator.operands else self._window(holder, label, rest, indicator, labels)
+            made = (
+                self._gather(holder, label, rest, indicator, labels)
+                if indicator.operands
+                else self._window(holder, label, rest, indicator, labels)
+            )
             if made is not None:
                 terms[terms.index(holder)] = made
                 return True
@@ -154,7 +169,9 @@ class ContractionLowering:
         new_shape = shape[:place] + tuple(size for _, _, size in parts) + shape[place + 1 :]
         new_labels = holder.labels[:place] + tuple(other for other, _, _ in parts) + holder.labels[place + 1 :]
         steps = tuple((size, coefficient) for _, coefficient, size in parts)
-        operation = self.lowering.add("window", (holder.operation,), new_shape, "view", axis=place, steps=steps, offset=offset)
+        operation = self.lowering.add(
+            "window", (holder.operation,), new_shape, "view", axis=place, steps=steps, offset=offset
+        )
         return Term(operation, new_labels)
 
     def _gather(self, holder: Term, label: int, rest: sympy.Expr, indicator: Indicator, labels: Labels) -> Term | None:
@@ -169,18 +186,29 @@ class ContractionLowering:
             kept = tuple(others)
             view_labels = tuple(holder.labels.index(other) for other in own)
             made = self.lowering.add(
-                "pick", (holder.operation, index), shape[:place] + shape[place + 1 :], "buffer", axis=place, labels=view_labels
+                "pick",
+                (holder.operation, index),
+                shape[:place] + shape[place + 1 :],
+                "buffer",
+                axis=place,
+                labels=view_labels,
             )
             return Term(made, kept)
         if any(other in others for other in own):
             return None
-        made = self.lowering.add("take", (holder.operation, index), shape[:place] + index.shape + shape[place + 1 :], "buffer", axis=place)
+        made = self.lowering.add(
+            "take", (holder.operation, index), shape[:place] + index.shape + shape[place + 1 :], "buffer", axis=place
+        )
         return Term(made, holder.labels[:place] + own + holder.labels[place + 1 :])
 
     # ------------------------------------------------------------ index maps, written
 
     def _written(
-        self, item: tuple[Indicator, Labels], terms: list[Term], output: Labels, indicators: list[tuple[Indicator, Labels]]
+        self,
+        item: tuple[Indicator, Labels],
+        terms: list[Term],
+        output: Labels,
+        indicators: list[tuple[Indicator, Labels]],
     ) -> int | None:
         """Return the output label that only the condition gives: the axis to scatter to."""
         indicator, labels = item
@@ -215,11 +243,15 @@ class ContractionLowering:
         rest = sympy.expand(-(indicator.condition - coefficient * axis(position)) / coefficient)
         sources = tuple(label for label in term.labels if label in labels)
         others = tuple(label for label in term.labels if label not in sources)
-        ordered = self.lowering.view(term.operation, tuple((sources + others).index(x) for x in term.labels), term.operation.rank)
+        ordered = self.lowering.view(
+            term.operation, tuple((sources + others).index(x) for x in term.labels), term.operation.rank
+        )
         shape = (sizes[target], *[sizes[label] for label in others])
         if indicator.operands:
             own = tuple(labels[k] for k in indicator.labels[0])
-            index = self.lowering.view(self.lowering.of(indicator.operands[0]), tuple(sources.index(x) for x in own), len(own))
+            index = self.lowering.view(
+                self.lowering.of(indicator.operands[0]), tuple(sources.index(x) for x in own), len(own)
+            )
             made = self.lowering.add("scatter_class", (ordered, index), shape, "buffer")
         else:
             steps = tuple((sizes[label], rest.coeff(axis(labels.index(label)))) for label in sources)
@@ -233,7 +265,10 @@ class ContractionLowering:
         """Multiply the terms pair by pair and sum what is not in the output."""
         if not terms:
             raise AssertionError("a contraction has an operand")
-        terms = [self._sum_out(term, set(output) | {x for other in terms if other is not term for x in other.labels}) for term in terms]
+        terms = [
+            self._sum_out(term, set(output) | {x for other in terms if other is not term for x in other.labels})
+            for term in terms
+        ]
         for first, second in self._path(terms, output, sizes):
             a, b = terms[first], terms[second]
             terms = [term for k, term in enumerate(terms) if k not in (first, second)]
@@ -244,12 +279,12 @@ class ContractionLowering:
     def _path(self, terms: list[Term], output: Labels, sizes: tuple[Size, ...]) -> list[tuple[int, int]]:
         if len(terms) < 3:
             return [(0, 1)] if len(terms) == 2 else []
-        arguments: list[object] = []
+        arguments: list[Any] = []
         for term in terms:
             shape = tuple(self._number(sizes[label]) for label in term.labels)
             arguments += [np.broadcast_to(np.float32(0), shape), list(term.labels)]
         needed = [label for label in output if any(label in term.labels for term in terms)]
-        path = np.einsum_path(*arguments, needed, optimize="optimal" if len(terms) < 6 else "greedy")[0][1:]  # type: ignore[call-overload]
+        path = np.einsum_path(*arguments, needed, optimize="optimal" if len(terms) < 6 else "greedy")[0][1:]
         pairs: list[tuple[int, int]] = []
         for step in path:
             chosen = sorted(step)

@@ -6,7 +6,6 @@ import sympy
 
 from symbackprop import __version__
 from symbackprop.derivation.derive import DerivedGraph, derive_graph
-from symbackprop.functions.scalar import ScalarFunction
 from symbackprop.graph.model import Model
 from symbackprop.graph.nodes import Contraction, Indicator, Leaf, Pointwise, argument
 from symbackprop.graph.sizes import Size
@@ -58,7 +57,9 @@ class _Emitter:
             version=__version__,
             declared=[self._declared(leaf) for leaf in self.derived.graph.declarations],
             defaults=[(repr(name), size) for name, size in sorted(self.model.dimensions.items()) if size is not None],
-            hypers=[(repr(name), repr(None if v is None else float(v))) for name, v in self.model.hyper_defaults.items()],
+            hypers=[
+                (repr(name), repr(None if v is None else float(v))) for name, v in self.model.hyper_defaults.items()
+            ],
             dimensions=[(self.names.size(name), repr(name)) for name in self.dimensions],
             constraints=[self._constraint(*pair) for pair in self.derived.graph.constraints],
             buffers=[line for op in self.plan.arrays for line in self._buffer(op)],
@@ -81,7 +82,11 @@ class _Emitter:
 
     def _declared(self, leaf: Leaf) -> str:
         axes = "".join(f"{size}, " if size.is_Integer else f"{size.name!r}, " for size in leaf.shape)
-        classes = "None" if leaf.classes is None else (str(leaf.classes) if leaf.classes.is_Integer else repr(leaf.classes.name))
+        classes = (
+            "None"
+            if leaf.classes is None
+            else (str(leaf.classes) if leaf.classes.is_Integer else repr(leaf.classes.name))
+        )
         return f"({leaf.name!r}, {leaf.kind!r}, ({axes.rstrip()}), {classes})"
 
     def _constraint(self, left: Size, right: Size) -> tuple[str, str, str]:
@@ -139,7 +144,14 @@ class _Emitter:
         if operation.kind in ("window", "scatter_window"):
             return [operation.details["offset"], *(x for step in operation.details["steps"] for x in step)]
         if operation.kind == "indicator" and operation.storage != "constant":
-            return [*operation.shape, operation.details["condition"].xreplace({argument(k): sympy.S.Zero for k in range(9)})] if False else list(operation.shape) + _affine_sizes(operation)
+            return (
+                [
+                    *operation.shape,
+                    operation.details["condition"].xreplace({argument(k): sympy.S.Zero for k in range(9)}),
+                ]
+                if False
+                else list(operation.shape) + _affine_sizes(operation)
+            )
         if operation.kind == "matmul":
             return list(operation.details["sizes"])
         return []
@@ -168,14 +180,23 @@ class _Emitter:
                         continue
                     if isinstance(node, Contraction):
                         looked_up = {
-                            label for o, ls in zip(node.operands, node.labels, strict=True) if isinstance(o, Indicator) and o.operands for label in ls
+                            label
+                            for o, ls in zip(node.operands, node.labels, strict=True)
+                            if isinstance(o, Indicator) and o.operands
+                            for label in ls
                         }
-                        fan = [s for s, label in zip(leaf.shape, labels, strict=True) if label >= node.rank and label not in looked_up]
+                        fan = [
+                            s
+                            for s, label in zip(leaf.shape, labels, strict=True)
+                            if label >= node.rank and label not in looked_up
+                        ]
                         if leaf.rank > 1 or fan:
                             return "normal", fan or list(leaf.shape[1:])
                     if isinstance(node, Pointwise):
                         symbol = argument(node.operands.index(operand))
-                        multiplies |= bool(node.expression.diff(symbol).free_symbols & {argument(k) for k in range(len(node.operands))})
+                        multiplies |= bool(
+                            node.expression.diff(symbol).free_symbols & {argument(k) for k in range(len(node.operands))}
+                        )
         if leaf.rank > 1:
             return "normal", list(leaf.shape[1:])
         return ("ones" if multiplies else "zeros"), []
@@ -189,6 +210,3 @@ def _affine_sizes(operation: Operation) -> list[Size]:
 def _docstring(text: str) -> str:
     """Text that cannot end the docstring it stands in."""
     return "".join(c if c.isprintable() else " " for c in text).replace("\\", "\\\\").replace('"', '\\"').rstrip()
-
-
-

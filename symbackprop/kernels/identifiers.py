@@ -10,7 +10,23 @@ import unicodedata
 from symbackprop.graph.names import Adjoint, Tangent, parse_name
 from symbackprop.language.vocabulary import GREEK
 
-_TAKEN = frozenset({*keyword.kwlist, *keyword.softkwlist, *dir(builtins), "np", "math", "w", "params", "inputs", "hyper", "workspace", "functions", "dtype", "sizes"})
+_TAKEN = frozenset(
+    {
+        *keyword.kwlist,
+        *keyword.softkwlist,
+        *dir(builtins),
+        "np",
+        "math",
+        "w",
+        "params",
+        "inputs",
+        "hyper",
+        "workspace",
+        "functions",
+        "dtype",
+        "sizes",
+    }
+)
 
 
 class Identifiers:

@@ -45,9 +45,20 @@ class Lowering:
         self.equation = ""
         self.contraction = ContractionLowering(self, default_sizes)
 
-    def add(self, kind: str, operands: Sequence[Operation], shape: Shape, storage: str, dtype: str = "float", **details: Any) -> Operation:
+    def add(
+        self, kind: str, operands: Sequence[Operation], shape: Shape, storage: str, dtype: str = "float", **details: Any
+    ) -> Operation:
         """Append an operation."""
-        made = Operation(kind, tuple(operands), shape, storage if shape or storage in ("given", "view") else "scalar", details, "", self.equation, dtype)
+        made = Operation(
+            kind,
+            tuple(operands),
+            shape,
+            storage if shape or storage in ("given", "view") else "scalar",
+            details,
+            "",
+            self.equation,
+            dtype,
+        )
         self.operations.append(made)
         return made
 
@@ -102,7 +113,9 @@ class Lowering:
             shape: list[Size] = [sympy.S.One] * rank
             for size, label in zip(operation.shape, labels, strict=True):
                 shape[label] = size
-            self.views[key] = self.add("align", (operation,), tuple(shape), "view", operation.dtype, labels=labels, rank=rank)
+            self.views[key] = self.add(
+                "align", (operation,), tuple(shape), "view", operation.dtype, labels=labels, rank=rank
+            )
         return self.views[key]
 
     # ------------------------------------------------------------ pointwise
@@ -142,7 +155,9 @@ class Lowering:
         operation, labels = self.part(node, expression)
         return self.view(operation, labels, node.rank)
 
-    def ufunc(self, name: str, operands: Sequence[Operation], shape: Shape, dtype: str = "float", **details: Any) -> Operation:
+    def ufunc(
+        self, name: str, operands: Sequence[Operation], shape: Shape, dtype: str = "float", **details: Any
+    ) -> Operation:
         """Append a universal function of aligned operands."""
         return self.add(name, operands, shape, "buffer", dtype, **details)
 
@@ -159,7 +174,14 @@ class Lowering:
         if marks and not any(self._spans(node, term) for _, term in pending):
             pending += [(1, coefficient * argument(k)) for coefficient, k in marks]
             marks = []
-        pending.sort(key=lambda item: (not self._spans(node, item[1]), item[0] < 0, not item[1].has(*self._contractions(node)), str(item[1])))
+        pending.sort(
+            key=lambda item: (
+                not self._spans(node, item[1]),
+                item[0] < 0,
+                not item[1].has(*self._contractions(node)),
+                str(item[1]),
+            )
+        )
         sign, first = pending[0]
         result = self.aligned(node, first if sign > 0 else -first)
         if len(pending) == 1 and marks:
@@ -176,13 +198,23 @@ class Lowering:
         return [argument(k) for k, o in enumerate(node.operands) if isinstance(o, Contraction)] or [sympy.zoo]
 
     def _spans(self, node: Pointwise, expression: sympy.Expr) -> bool:
-        labels = {label for k in range(len(node.operands)) if argument(k) in expression.free_symbols for label in node.labels[k]}
+        labels = {
+            label
+            for k in range(len(node.operands))
+            if argument(k) in expression.free_symbols
+            for label in node.labels[k]
+        }
         return len(labels) == node.rank
 
     def _one_hot(self, node: Pointwise, term: sympy.Expr) -> tuple[sympy.Expr, int] | None:
         """Tell whether a term is a number times the one-hot vectors, along the last axis, of classes along the others."""
         for k, operand in enumerate(node.operands):
-            if isinstance(operand, Indicator) and operand.relation == "==" and len(operand.operands) == 1 and term.has(argument(k)):
+            if (
+                isinstance(operand, Indicator)
+                and operand.relation == "=="
+                and len(operand.operands) == 1
+                and term.has(argument(k))
+            ):
                 coefficient = term / argument(k)
                 plain = not any(argument(j) in coefficient.free_symbols for j in range(len(node.operands)))
                 last = node.labels[k][-1:] == (node.rank - 1,) and node.labels[k] == tuple(range(node.rank))
@@ -201,7 +233,11 @@ class Lowering:
                 above.append(factor)
         groups: dict[tuple[int, ...], list[sympy.Expr]] = {}
         for factor in above:
-            labels = tuple(sorted({x for k in range(len(node.operands)) if argument(k) in factor.free_symbols for x in node.labels[k]}))
+            labels = tuple(
+                sorted(
+                    {x for k in range(len(node.operands)) if argument(k) in factor.free_symbols for x in node.labels[k]}
+                )
+            )
             groups.setdefault(labels, []).append(factor)
         if len(groups) > 1:
             above = [sympy.Mul(*members) for _, members in sorted(groups.items(), key=lambda item: -len(item[0]))]
@@ -214,9 +250,13 @@ class Lowering:
                 result = self.ufunc("multiply", (result, self.aligned(node, factor)), node.shape)
             numerator, denominator = sympy.fraction(numbers)
             if denominator.free_symbols and numerator == 1:
-                result = self.ufunc("divide", (result, self.add("number", (), (), "scalar", value=denominator)), node.shape)
+                result = self.ufunc(
+                    "divide", (result, self.add("number", (), (), "scalar", value=denominator)), node.shape
+                )
             elif numbers != 1:
-                result = self.ufunc("multiply", (result, self.add("number", (), (), "scalar", value=numbers)), node.shape)
+                result = self.ufunc(
+                    "multiply", (result, self.add("number", (), (), "scalar", value=numbers)), node.shape
+                )
         else:
             result = self.add("number", (), (), "scalar", value=numbers)
         for factor in below:
@@ -274,7 +314,9 @@ class Lowering:
         axes = tuple(position for position, label in enumerate(labels) if label >= node.rank)
         kept = tuple(label for label in labels if label < node.rank)
         shape = tuple(size for size, label in zip(operand.shape, labels, strict=True) if label < node.rank)
-        result = self.add(node.kind, (inner,), shape, "buffer", axes=axes, scratch=operand.shape if node.kind != "max" else None)
+        result = self.add(
+            node.kind, (inner,), shape, "buffer", axes=axes, scratch=operand.shape if node.kind != "max" else None
+        )
         if kept == tuple(sorted(kept)):
             return result
         return self.view(result, kept, node.rank)

@@ -117,4 +117,3 @@ def _assign(operations: list[Operation], pinned: set[Operation]) -> dict[Operati
                 buffers[operation] = buffers[operand]
                 break
     return buffers
-

@@ -39,7 +39,12 @@ class Statements:
         """What is written over on the way to a value carries its name: z = W x, then z += b."""
         base = self.plan.buffers.get(operation)
         for operand in operation.operands:
-            if base is not None and base is not operation and self.plan.buffers.get(operand) is base and not operand.name:
+            if (
+                base is not None
+                and base is not operation
+                and self.plan.buffers.get(operand) is base
+                and not operand.name
+            ):
                 if operand not in self.variable and operand.equation == operation.equation:
                     self.variable[operand] = self.variable[operation]
 
@@ -47,10 +52,14 @@ class Statements:
         if operation.kind in ("number", "align") or operation in self.variable:
             return
         wish = operation.name or f"{self.names.of(operation.equation)}_part" if operation.equation else "value"
-        if operation.kind == "given" or (operation.name and self.names.of(operation.name) not in self.variable.values()):
+        if operation.kind == "given" or (
+            operation.name and self.names.of(operation.name) not in self.variable.values()
+        ):
             self.variable[operation] = self.names.of(operation.name)
         else:
-            self.variable[operation] = self.names.fresh(self.names.of(operation.equation) + "_part" if operation.equation else wish)
+            self.variable[operation] = self.names.fresh(
+                self.names.of(operation.equation) + "_part" if operation.equation else wish
+            )
 
     # ------------------------------------------------------------ expressions
 
@@ -67,7 +76,10 @@ class Statements:
             inner = ", ".join(self.size(part) for part in sorted(size.args, key=str))
             return f"{'min' if isinstance(size, sympy.Min) else 'max'}({inner})"
         if size.is_Add:
-            return " + ".join(self.size(part) for part in sorted(size.args, key=lambda p: (p.is_number, p.could_extract_minus_sign(), str(p)))).replace("+ -", "- ")
+            return " + ".join(
+                self.size(part)
+                for part in sorted(size.args, key=lambda p: (p.is_number, p.could_extract_minus_sign(), str(p)))
+            ).replace("+ -", "- ")
         if size.is_Mul:
             above, below = sympy.fraction(size)
             if below != 1:
@@ -146,9 +158,13 @@ class Statements:
 
     def _ufunc(self, operation: Operation, name: str) -> list[str]:
         operands = [self.expression(operand) for operand in operation.operands]
-        kind = {"relu": "maximum", "softplus": "logaddexp", "positive": "greater", "nonnegative": "greater_equal", "equals": "equal"}.get(
-            operation.kind, operation.kind
-        )
+        kind = {
+            "relu": "maximum",
+            "softplus": "logaddexp",
+            "positive": "greater",
+            "nonnegative": "greater_equal",
+            "equals": "equal",
+        }.get(operation.kind, operation.kind)
         if kind != operation.kind:
             operands.append("0")
         if operation.storage == "scalar":
@@ -175,7 +191,11 @@ class Statements:
             return [f"{name} = {yes} if {condition} else {no}"]
         if operation.operands[0].dtype != "bool":
             condition = f"np.greater({condition}, 0.5)"
-        return [f"{name} = {self.out(operation)}", f"np.copyto({name}, {no})", f"np.copyto({name}, {yes}, where={condition})"]
+        return [
+            f"{name} = {self.out(operation)}",
+            f"np.copyto({name}, {no})",
+            f"np.copyto({name}, {yes}, where={condition})",
+        ]
 
     def _write_sigmoid(self, operation: Operation, name: str) -> list[str]:
         inner = self.expression(operation.operands[0])
@@ -231,7 +251,8 @@ class Statements:
         return [f'{name} = np.einsum("{pattern}", {operands}{out})']
 
     def _write_diagonal(self, operation: Operation, name: str) -> list[str]:
-        pattern = f"{''.join(_LETTERS[k] for k in operation.details['inputs'])}->{''.join(_LETTERS[k] for k in operation.details['output'])}"
+        inputs, output = operation.details["inputs"], operation.details["output"]
+        pattern = f"{''.join(_LETTERS[k] for k in inputs)}->{''.join(_LETTERS[k] for k in output)}"
         return [f'{name} = np.einsum("{pattern}", {self.expression(operation.operands[0])})']
 
     def _write_inverse(self, operation: Operation, name: str) -> list[str]:
@@ -250,7 +271,9 @@ class Statements:
         table, index = (self.expression(operand) for operand in operation.operands)
         if operation.storage == "scalar":
             return [f"{name} = {table}[{index}]"]
-        return [f'{name} = np.take({table}, {index}, axis={operation.details["axis"]}, out={self.out(operation)}, mode="clip")']
+        return [
+            f'{name} = np.take({table}, {index}, axis={operation.details["axis"]}, out={self.out(operation)}, mode="clip")'
+        ]
 
     def _write_pick(self, operation: Operation, name: str) -> list[str]:
         table, index = (self.expression(operand) for operand in operation.operands)
@@ -275,12 +298,15 @@ class Statements:
     def _write_scatter_window(self, operation: Operation, name: str) -> list[str]:
         coefficients = ", ".join(self.size(c) for _, c in operation.details["steps"])
         source = self.expression(operation.operands[0])
-        return [f"{name} = _scatter_window({source}, ({coefficients},), {self.size(operation.details['offset'])}, {self.out(operation)})"]
+        offset = self.size(operation.details["offset"])
+        return [f"{name} = _scatter_window({source}, ({coefficients},), {offset}, {self.out(operation)})"]
 
     def _write_window(self, operation: Operation, name: str) -> list[str]:
         steps = ", ".join(f"({self.size(size)}, {self.size(c)})" for size, c in operation.details["steps"])
         inner, place = self.expression(operation.operands[0]), operation.details["axis"]
-        return [f"{name} = _window({inner}, {place}, ({steps}{',' if steps else ''}), {self.size(operation.details['offset'])})"]
+        return [
+            f"{name} = _window({inner}, {place}, ({steps}{',' if steps else ''}), {self.size(operation.details['offset'])})"
+        ]
 
     def _write_indicator(self, operation: Operation, name: str) -> list[str]:
         return [f"{name} = {self.indicator(operation)}"]
@@ -340,7 +366,9 @@ class Statements:
         return [f"np.matmul({left}, {right}, out={out})", f"{name} = {self.out(operation)}"]
 
     def _count(self, labels: Sequence[int], sizes: Sequence[Size]) -> str:
-        return " * ".join(f"({self.size(sizes[label])})" if sizes[label].is_Add else self.size(sizes[label]) for label in labels)
+        return " * ".join(
+            f"({self.size(sizes[label])})" if sizes[label].is_Add else self.size(sizes[label]) for label in labels
+        )
 
     def _arranged(
         self, operation: Operation, labels: Sequence[int], groups: Sequence[Sequence[int]], sizes: Sequence[Size]

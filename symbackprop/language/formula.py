@@ -38,9 +38,10 @@ def nth_derivative(function: Function, order: int) -> Function:
     return result
 
 
-def _derived(function: Function) -> Function:
+def _derived(function: Any) -> Function:
+    named: Any = function
     if isinstance(function, type) and issubclass(function, ScalarFunction):
-        return derivative(function, 0)  # type: ignore[no-any-return]
+        return derivative(named, 0)
     variable = sympy.Symbol("u")
     slope = function(variable).diff(variable)
     return lambda argument, *rest: slope.xreplace({variable: argument})

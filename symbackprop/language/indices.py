@@ -123,7 +123,9 @@ class Affine:
             return label if coefficient == 1 else None
         return None
 
-    def condition(self, scope: Scope, relation: str, leading: Size | None = None, leading_label: int | None = None) -> Indexed:
+    def condition(
+        self, scope: Scope, relation: str, leading: Size | None = None, leading_label: int | None = None
+    ) -> Indexed:
         """Return the indicator of ``self relation 0``, or of ``axis - self relation 0`` for a leading axis of that size."""
         labels = sorted({*self.indices, *(label for _, value in self.lookups for label in value.labels)})
         shift = 0 if leading is None else 1
@@ -256,7 +258,7 @@ def infer_ranges(wanted: Sequence[str], uses: Sequence[Use], known: Mapping[str,
                     ),
                     start=sympy.S.Zero,
                 )
-                limits.append(sympy.expand(sympy.floor(sympy.expand((use.size - 1 - reach)) / coefficient) + 1))
+                limits.append(sympy.expand(sympy.floor(sympy.expand(use.size - 1 - reach) / coefficient) + 1))
             else:
                 if limits:
                     distinct = list(dict.fromkeys(limits))

@@ -175,7 +175,9 @@ class Lowering:
         if isinstance(tree, syntax.Name):
             if tree.name not in self.dimensions:
                 known = ", ".join(self.dimensions) or "none yet"
-                raise self.error(tree.position, f"there is no dimension {tree.name}", f"a whole number, or one of: {known}")
+                raise self.error(
+                    tree.position, f"there is no dimension {tree.name}", f"a whole number, or one of: {known}"
+                )
             if tree.name == self.batch:
                 raise self.error(
                     tree.position, f"{tree.name} is the batch dimension, and no axis",
@@ -212,7 +214,8 @@ class Lowering:
             raise self.error(statement.position, f"{statement.name} is no equation of this model")
         if found.node.rank:
             raise self.error(
-                statement.position, f"the objective {statement.name} has the shape {format_shape(found.node.shape)}; a scalar is needed"
+                statement.position,
+                f"the objective {statement.name} has the shape {format_shape(found.node.shape)}; a scalar is needed",
             )
         self.objective = statement.name
 
@@ -248,7 +251,9 @@ class Lowering:
         for part in walk(statement.right):
             if isinstance(part, syntax.Name) and part.name == statement.left and statement.left not in self.values:
                 raise self.error(
-                    part.position, f"{statement.left} is defined by itself", "a recurrence is written out, one name for each step"
+                    part.position,
+                    f"{statement.left} is defined by itself",
+                    "a recurrence is written out, one name for each step",
                 )
         self.claim(statement.left, statement.position)
         with self.at(statement.right.position):
@@ -283,7 +288,9 @@ class Lowering:
     def plain(self, lowered: Value | ScaledIdentity, tree: syntax.Expression) -> Value:
         """Return a value; an identity whose size nothing gives is refused."""
         if isinstance(lowered, ScaledIdentity):
-            raise self.error(tree.position, "nothing says how large this I is", "add it to a matrix, or multiply it with one")
+            raise self.error(
+                tree.position, "nothing says how large this I is", "add it to a matrix, or multiply it with one"
+            )
         return lowered
 
     def matrix(self, tree: syntax.Expression) -> Value | ScaledIdentity:
@@ -302,7 +309,9 @@ class Lowering:
         if tree.name in self.dimensions:
             return ops.value(dimension(tree.name))
         if tree.name in self.functions or tree.name in POINTWISE:
-            raise self.error(tree.position, f"{tree.name} is a function", f"its argument in parentheses: {tree.name}(...)")
+            raise self.error(
+                tree.position, f"{tree.name} is a function", f"its argument in parentheses: {tree.name}(...)"
+            )
         close = _closest(tree.name, [*self.values, *self.dimensions, *self.functions])
         raise self.error(tree.position, f"{tree.name} is not defined", f"define it above, or did you mean {close}?" if close else
                          "every name is declared or defined in a line above")  # fmt: skip
@@ -314,14 +323,20 @@ class Lowering:
         identities = [term for _, term in terms if isinstance(term, ScaledIdentity)]
         if identities and not shaped:
             if len(identities) == len(terms):
-                coefficient = ops.total([(sign, term.coefficient) for sign, term in terms if isinstance(term, ScaledIdentity)])
+                coefficient = ops.total(
+                    [(sign, term.coefficient) for sign, term in terms if isinstance(term, ScaledIdentity)]
+                )
                 return ScaledIdentity(coefficient)
-            raise self.error(tree.position, "nothing says how large this I is", "add it to a matrix, or multiply it with one")
+            raise self.error(
+                tree.position, "nothing says how large this I is", "add it to a matrix, or multiply it with one"
+            )
         resolved = []
         for sign, term in terms:
             if isinstance(term, ScaledIdentity):
                 if shaped[0].node.rank != 2:
-                    raise self.error(tree.position, f"I is added to {ops.describe(shaped[0])}; a square matrix is needed")
+                    raise self.error(
+                        tree.position, f"I is added to {ops.describe(shaped[0])}; a square matrix is needed"
+                    )
                 term = ops.times(term.coefficient, ops.identity(shaped[0].shape[0]))
             resolved.append((sign, term))
         return ops.total(resolved)
@@ -348,7 +363,7 @@ class Lowering:
 
     def refuse_unknown_call(self, tree: syntax.Product) -> None:
         """Raise for ``foo(x)`` where foo is nothing: it was meant as a function."""
-        for name, factor in zip(tree.factors, tree.factors[1:], strict=False):
+        for name in tree.factors[:-1]:
             if isinstance(name, syntax.Name) and name.name not in self.values and name.name not in self.dimensions:
                 line = self.module.lines[name.position.line - 1]
                 if line[name.position.column - 1 + name.position.length :][:1] == "(":
@@ -375,9 +390,13 @@ class Lowering:
             return ops.elementwise_power(base, exponent)
         if base.node.rank == 0:
             return ops.elementwise_power(base, exponent) if exponent.node.rank == 0 else ops.power(base, sympy.nan)
-        payload = exponent.node.payload[0] if not exponent.node.operands and exponent.node.family == "pointwise" else None
+        payload = (
+            exponent.node.payload[0] if not exponent.node.operands and exponent.node.family == "pointwise" else None
+        )
         if payload is None:
-            raise self.error(tree.exponent.position, "the power of a matrix is a whole number", ".^ works element by element")
+            raise self.error(
+                tree.exponent.position, "the power of a matrix is a whole number", ".^ works element by element"
+            )
         return ops.power(base, payload)
 
     def call(self, tree: syntax.Call) -> Value | ScaledIdentity:
@@ -388,7 +407,9 @@ class Lowering:
             return special(self, tree)
         function, count, closure = self.function(tree)
         if len(tree.arguments) != count:
-            raise self.error(tree.position, f"{name} takes {count} argument{'s' * (count != 1)}, not {len(tree.arguments)}")
+            raise self.error(
+                tree.position, f"{name} takes {count} argument{'s' * (count != 1)}, not {len(tree.arguments)}"
+            )
         arguments = [self.value(argument) for argument in tree.arguments]
         return ops.apply(function, *arguments, *[self.values[other] for other in closure])
 
@@ -401,7 +422,9 @@ class Lowering:
             count = getattr(function, "visible", 1)
         else:
             close = _closest(tree.function, [*self.functions, *POINTWISE, *_SPECIAL])
-            raise self.error(tree.position, f"there is no function {tree.function}", f"did you mean {close}?" if close else "")
+            raise self.error(
+                tree.position, f"there is no function {tree.function}", f"did you mean {close}?" if close else ""
+            )
         if tree.order and count != 1:
             raise self.error(tree.position, f"{tree.function}' : a prime needs a function of one argument")
         return nth_derivative(function, tree.order), count, closure
@@ -418,7 +441,9 @@ class Lowering:
         node = pointwise(argument(0), [(body.node, tuple(place[label] for label in body.labels))], shape)
         return Value(node), tuple(index.name for index in statement.indices)
 
-    def bind(self, indices: tuple[syntax.Index, ...], body: syntax.Expression, scope: Scope) -> tuple[Scope, tuple[int, ...]]:
+    def bind(
+        self, indices: tuple[syntax.Index, ...], body: syntax.Expression, scope: Scope
+    ) -> tuple[Scope, tuple[int, ...]]:
         """Return the scope inside brackets that bring new indices, whose ranges are stated or follow from the subscripts."""
         names = [index.name for index in indices]
         for k, index in enumerate(indices):
@@ -444,7 +469,9 @@ class Lowering:
             for index in indices:
                 if index.name in wanted and index.name not in found:
                     raise self.error(
-                        index.position, f"nothing says how far the index {index.name} runs", f"state it: {index.name} in SIZE"
+                        index.position,
+                        f"nothing says how far the index {index.name} runs",
+                        f"state it: {index.name} in SIZE",
                     )
             sizes.update({name: found[name] for name in wanted})
         return scope.bound(names, sizes)
@@ -455,7 +482,12 @@ class Lowering:
         for part in walk(body):
             if isinstance(part, syntax.Subscript):
                 for name in walk(part.subscripts):
-                    if isinstance(name, syntax.Name) and name.name not in {*bound, *inner, *self.values, *self.dimensions}:
+                    if isinstance(name, syntax.Name) and name.name not in {
+                        *bound,
+                        *inner,
+                        *self.values,
+                        *self.dimensions,
+                    }:
                         raise self.error(
                             name.position, f"the index {name.name} is bound nowhere",
                             "by a left side, or by sum[...]; nothing is summed implicitly",
@@ -550,7 +582,9 @@ class Lowering:
         if not any(isinstance(part, syntax.Name) and part.name in scope.labels for part in walk(tree)):
             value = self.value(tree)
             if value.node.rank:
-                raise self.error(tree.position, f"{ops.describe(value)} stands among indices without its own", "give it subscripts")
+                raise self.error(
+                    tree.position, f"{ops.describe(value)} stands among indices without its own", "give it subscripts"
+                )
             return Indexed(value.node)
         with self.at(tree.position):
             return _INDEXED[type(tree)](self, tree, scope)
@@ -558,7 +592,9 @@ class Lowering:
     def subscript(self, tree: syntax.Subscript, scope: Scope) -> Indexed:
         """Lower ``A[i, 2 j + 1, tok[k]]``."""
         if not isinstance(tree.base, syntax.Name):
-            raise self.error(tree.base.position, "only a name takes subscripts", "give the expression a name of its own")
+            raise self.error(
+                tree.base.position, "only a name takes subscripts", "give the expression a name of its own"
+            )
         base = self.lookup(tree.base)
         if base.node.rank != len(tree.subscripts):
             raise self.error(
@@ -573,11 +609,19 @@ class Lowering:
             if found is None:
                 self.refuse_unbound(syntax.Subscript(part.position, tree.base, (part,)), set(scope.labels))
                 raise self.error(
-                    part.position, "a subscript is a sum of indices, whole numbers and sizes", "such as  2 i + a, 0, n - 1 - i or tok[t]"
+                    part.position,
+                    "a subscript is a sum of indices, whole numbers and sizes",
+                    "such as  2 i + a, 0, n - 1 - i or tok[t]",
                 )
-            if found.plain is None and leaves_axis(found, size, scope, defaults) and not set(found.indices) & scope.guarded:
+            if (
+                found.plain is None
+                and leaves_axis(found, size, scope, defaults)
+                and not set(found.indices) & scope.guarded
+            ):
                 raise self.error(
-                    part.position, f"this subscript leaves its axis of size {size}", "padding is written where(condition, value, 0)"
+                    part.position,
+                    f"this subscript leaves its axis of size {size}",
+                    "padding is written where(condition, value, 0)",
                 )
             subscripts.append(found)
         return subscripted(base.node, subscripts, scope)
@@ -633,7 +677,9 @@ class Lowering:
             return COMPARISONS[tree.operator](inner(tree.left), inner(tree.right))
         if isinstance(tree, syntax.Call):
             return self.formula_call(tree, inner, closure)
-        raise self.error(tree.position, "a function's formula is made of scalars: no subscripts, sums over indices or transposes")
+        raise self.error(
+            tree.position, "a function's formula is made of scalars: no subscripts, sums over indices or transposes"
+        )
 
     def formula_name(
         self, tree: syntax.Name, parameters: Mapping[str, sympy.Symbol], closure: dict[str, sympy.Symbol]
@@ -645,7 +691,9 @@ class Lowering:
         if found is not None and isinstance(found.node, Leaf) and found.node.kind in ("hyper", "parameter"):
             return closure.setdefault(tree.name, sympy.Symbol(tree.name))
         if found is not None:
-            raise self.error(tree.position, f"a formula reads its arguments, hypers and parameters; {tree.name} is none of them")
+            raise self.error(
+                tree.position, f"a formula reads its arguments, hypers and parameters; {tree.name} is none of them"
+            )
         if tree.name in self.dimensions:
             return dimension(tree.name)
         raise self.error(tree.position, f"{tree.name} is not defined", f"the arguments are {', '.join(parameters)}")
@@ -661,7 +709,9 @@ class Lowering:
             return where(*arguments)
         function, count, names = self.function(tree)
         if len(arguments) != count:
-            raise self.error(tree.position, f"{tree.function} takes {count} argument{'s' * (count != 1)}, not {len(arguments)}")
+            raise self.error(
+                tree.position, f"{tree.function} takes {count} argument{'s' * (count != 1)}, not {len(arguments)}"
+            )
         return function(*arguments, *[closure.setdefault(name, sympy.Symbol(name)) for name in names])
 
 
@@ -742,7 +792,9 @@ def _two(function: Callable[[Value, Value], Value]) -> Callable[[Lowering, synta
 
 def _count(lowering: Lowering, tree: syntax.Call, count: int) -> None:
     if len(tree.arguments) != count:
-        raise lowering.error(tree.position, f"{tree.function} takes {count} argument{'s' * (count != 1)}, not {len(tree.arguments)}")
+        raise lowering.error(
+            tree.position, f"{tree.function} takes {count} argument{'s' * (count != 1)}, not {len(tree.arguments)}"
+        )
 
 
 def _extreme(kind: str) -> Callable[[Lowering, syntax.Call], Value]:
@@ -769,7 +821,9 @@ def _onehot(lowering: Lowering, tree: syntax.Call) -> Value:
         _count(lowering, tree, 1)
     classes = lowering.value(tree.arguments[0])
     if not isinstance(classes.node, Leaf) or classes.node.classes is None:
-        raise lowering.error(tree.position, f"onehot needs an integer tensor, not {ops.describe(classes)}", "declare it: target y in q")
+        raise lowering.error(
+            tree.position, f"onehot needs an integer tensor, not {ops.describe(classes)}", "declare it: target y in q"
+        )
     size = lowering.extent(tree.arguments[1]) if len(tree.arguments) == 2 else classes.node.classes
     return ops.onehot(classes, size)
 
@@ -779,7 +833,9 @@ def _cross_entropy(lowering: Lowering, tree: syntax.Call) -> Value:
     logits = tree.arguments[0]
     if _is_softmax(lowering, logits):
         raise lowering.error(
-            logits.position, "cross_entropy takes logits, and this is a softmax already", "cross_entropy(o, y) with the o inside the softmax"
+            logits.position,
+            "cross_entropy takes logits, and this is a softmax already",
+            "cross_entropy(o, y) with the o inside the softmax",
         )
     return ops.cross_entropy(lowering.value(logits), lowering.value(tree.arguments[1]))
 
@@ -845,14 +901,18 @@ def _indexed_call(lowering: Lowering, tree: Any, scope: Scope) -> Indexed:
         _count(lowering, tree, 3)
         condition = lowering.condition(tree.arguments[0], scope)
         guarded = replace(scope, guarded=scope.guarded | frozenset(condition.labels))
-        return choose(condition, lowering.indexed(tree.arguments[1], guarded), lowering.indexed(tree.arguments[2], guarded), scope)
+        return choose(
+            condition, lowering.indexed(tree.arguments[1], guarded), lowering.indexed(tree.arguments[2], guarded), scope
+        )
     if name in ("max", "min") and name not in lowering.functions and len(tree.arguments) > 1:
         parts = [lowering.indexed(argument, scope) for argument in tree.arguments]
         symbols = [argument(k) for k in range(len(parts))]
         return combine(maximum(*symbols) if name == "max" else minimum(*symbols), parts, scope)
     if name in _SPECIAL and name not in lowering.functions:
         raise lowering.error(
-            tree.position, f"{name} of indexed entries", f"bracket the indices it goes over, as in sum[i](...), or name the tensor first"
+            tree.position,
+            f"{name} of indexed entries",
+            "bracket the indices it goes over, as in sum[i](...), or name the tensor first",
         )
     function, count, closure = lowering.function(tree)
     _count(lowering, tree, count)
@@ -879,9 +939,13 @@ _INDEXED: dict[type[Any], Callable[[Lowering, Any, Scope], Indexed]] = {
     syntax.Sum: lambda lowering, tree, scope: total([(s, lowering.indexed(t, scope)) for s, t in tree.terms], scope),
     syntax.Product: _indexed_product,
     syntax.Elementwise: _indexed_product,
-    syntax.Negation: lambda lowering, tree, scope: combine(-argument(0), [lowering.indexed(tree.operand, scope)], scope),
+    syntax.Negation: lambda lowering, tree, scope: combine(
+        -argument(0), [lowering.indexed(tree.operand, scope)], scope
+    ),
     syntax.Power: _indexed_power,
-    syntax.Norm: lambda lowering, tree, scope: combine(absolute(argument(0)), [lowering.indexed(tree.operand, scope)], scope),
+    syntax.Norm: lambda lowering, tree, scope: combine(
+        absolute(argument(0)), [lowering.indexed(tree.operand, scope)], scope
+    ),
     syntax.Transpose: _refuse("a single entry has no transpose: swap the subscripts"),
     syntax.Call: _indexed_call,
     syntax.Reduction: Lowering.reduction,
@@ -892,4 +956,3 @@ _INDEXED: dict[type[Any], Callable[[Lowering, Any, Scope], Indexed]] = {
 def lower(text: str | bytes, *, name: str = "model", filename: str = "<text>") -> Model:
     """Return the model of an equation text. Raises EquationError with the position of what is wrong."""
     return Lowering(parse_text(text, filename), name).model()
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
 from importlib.resources import files
@@ -26,7 +26,7 @@ class _GivenTokens(Lexer):
     def __init__(self, lexer_conf: object) -> None:
         pass
 
-    def lex(self, data: Sequence[Token]) -> Iterator[Token]:  # type: ignore[override]
+    def lex(self, data: Any) -> Iterator[Token]:  # type: ignore[override]
         return iter(data)
 
 
@@ -61,7 +61,8 @@ def parse_formula(text: str, filename: str = "<formula>") -> syntax.Expression:
 
 def _parse_statement(tokens: list[Token], source: Lines) -> syntax.Statement:
     try:
-        return _parser().parse(tokens)  # type: ignore[arg-type,return-value]
+        statement: Any = _parser().parse(tokens)
+        return statement
     except UnexpectedInput as problem:
         raise _explained(problem, tokens, source) from None
     except _Refusal as refusal:
@@ -90,9 +91,17 @@ def _explained(problem: UnexpectedInput, tokens: list[Token], source: Lines) -> 
     line, column, length = token.line or 1, token.column or 1, max(1, (token.end_column or 0) - (token.column or 0))
     position = tokens.index(token)
     if token.type == "NAME" and position == 0 or token is tokens[0]:
-        return source.error(line, column, f"{token} cannot begin a statement", f"{', '.join(STATEMENTS)}, or an equation: z = ...", length)
+        return source.error(
+            line,
+            column,
+            f"{token} cannot begin a statement",
+            f"{', '.join(STATEMENTS)}, or an equation: z = ...",
+            length,
+        )
     if str(token) in RESERVED and "NAME" in accepted and not {"FUNCTION", "REDUCER"} & set(accepted):
-        return source.error(line, column, f"{token} is a word of the language and cannot be a name", "choose another name", length)
+        return source.error(
+            line, column, f"{token} is a word of the language and cannot be a name", "choose another name", length
+        )
     before = tokens[position - 1]
     if before.type in ("FUNCTION", "REDUCER") and token.type not in ("LPAR", "LBRACKET", "PRIME"):
         return source.error(
@@ -114,7 +123,20 @@ def _expected(accepted: Any) -> str:
         names -= {"NUMBER", "NAME", "FUNCTION", "REDUCER", "CONSTANT", "LPAR", "NORM_OPEN"}
     if names & {"STAR", "PLUS"}:
         words.append("an operator")
-        names -= {"STAR", "SLASH", "PLUS", "MINUS", "DOTSTAR", "DOTSLASH", "POWER", "DOTPOWER", "SUPERSCRIPT", "TRANSPOSE", "PRIME", "COMPARE"}
+        names -= {
+            "STAR",
+            "SLASH",
+            "PLUS",
+            "MINUS",
+            "DOTSTAR",
+            "DOTSLASH",
+            "POWER",
+            "DOTPOWER",
+            "SUPERSCRIPT",
+            "TRANSPOSE",
+            "PRIME",
+            "COMPARE",
+        }
     words += sorted({_WORDS[name] for name in names if name in _WORDS})
     return " or ".join(words) or "something else"
 
@@ -122,7 +144,7 @@ def _expected(accepted: Any) -> str:
 # ---------------------------------------------------------------- the tree
 
 
-class _Refusal(Exception):
+class _Refusal(Exception):  # noqa: N818  (not an error of ours: it becomes one)
     def __init__(self, position: Position, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.position, self.message, self.hint = position, message, hint
@@ -145,16 +167,22 @@ class _Builder(Transformer):  # type: ignore[type-arg]
         return syntax.Declaration(_at(children[0]), kind, names)
 
     def sized(self, children: list[Any]) -> syntax.DeclaredName:
-        return syntax.DeclaredName(_at(children[0]), str(children[0]), default=children[2] if len(children) > 1 else None)
+        return syntax.DeclaredName(
+            _at(children[0]), str(children[0]), default=children[2] if len(children) > 1 else None
+        )
 
     def declaration(self, children: list[Any]) -> syntax.Declaration:
         kind = str(children[0])
         names = tuple(child for child in children[1:] if isinstance(child, syntax.DeclaredName))
         for name in names:
             if name.default is not None and kind != "hyper":
-                raise _Refusal(name.default.position, f"only a hyper-parameter has a default, not the {kind} {name.name}")
+                raise _Refusal(
+                    name.default.position, f"only a hyper-parameter has a default, not the {kind} {name.name}"
+                )
             if name.classes is not None and kind not in ("input", "target"):
-                raise _Refusal(name.classes.position, f"only inputs and targets hold integers, not the {kind} {name.name}")
+                raise _Refusal(
+                    name.classes.position, f"only inputs and targets hold integers, not the {kind} {name.name}"
+                )
         return syntax.Declaration(_at(children[0]), kind, names)
 
     def declared(self, children: list[Any]) -> syntax.DeclaredName:
@@ -167,7 +195,9 @@ class _Builder(Transformer):  # type: ignore[type-arg]
     def function(self, children: list[Any]) -> syntax.FunctionDefinition:
         _, name, parameters, _, body = children
         if body is not None and parameters is None:
-            raise _Refusal(_at(name), f"{name} is given by a formula and needs its argument", f"function {name}(u) = ...")
+            raise _Refusal(
+                _at(name), f"{name} is given by a formula and needs its argument", f"function {name}(u) = ..."
+            )
         return syntax.FunctionDefinition(_at(name), str(name), tuple(parameters or ()), body)
 
     def parameters(self, children: list[Any]) -> tuple[str, ...]:
@@ -234,7 +264,7 @@ class _Builder(Transformer):  # type: ignore[type-arg]
                 result = syntax.Transpose(result.position, result)
             else:
                 result = syntax.Power(result.position, result, exponent, kind == ".^")
-        return result  # type: ignore[no-any-return]
+        return result
 
     def suffix(self, children: list[Any]) -> tuple[str, Position, syntax.Expression | None]:
         token = children[0]

@@ -45,7 +45,9 @@ def _refuse_characters(text: str, filename: str) -> None:
         for column, character in enumerate(line, start=1):
             problem = _problem(character, in_comment=0 <= comment < column)
             if problem:
-                raise EquationError(problem[0], file=filename, line=number, column=column, source_line=line, hint=problem[1])
+                raise EquationError(
+                    problem[0], file=filename, line=number, column=column, source_line=line, hint=problem[1]
+                )
 
 
 def _problem(character: str, in_comment: bool) -> tuple[str, str] | None:
@@ -59,11 +61,17 @@ def _problem(character: str, in_comment: bool) -> tuple[str, str] | None:
     if in_comment:
         return None
     if character in _LOOK_ALIKE:
-        return f"the Greek letter {code} looks like the Latin {_LOOK_ALIKE[character]}", f"write {_LOOK_ALIKE[character]} in Latin"
+        return (
+            f"the Greek letter {code} looks like the Latin {_LOOK_ALIKE[character]}",
+            f"write {_LOOK_ALIKE[character]} in Latin",
+        )
     if category.startswith("L") and not character.isascii() and character not in "ᵀ":
         name = unicodedata.name(character, "")
         if not name.startswith(("LATIN", "GREEK")) or "MATHEMATICAL" in name:
-            return f"the letter {code} ({name or 'unnamed'}) is neither Latin nor Greek", "write it in Latin or Greek letters"
+            return (
+                f"the letter {code} ({name or 'unnamed'}) is neither Latin nor Greek",
+                "write it in Latin or Greek letters",
+            )
     if category == "Mn":
         return f"the combining mark {code} ({unicodedata.name(character, '')})", "write x_hat, x_bar, x_dot for accents"
     return None

@@ -34,7 +34,12 @@ _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 _COMPARE = {"≥": ">=", "≤": "<=", "≠": "!="}
 _CLOSING = {"RPAR": "LPAR", "RBRACKET": "LBRACKET", "RSUB": "LSUB"}
 _OPERANDS = {"NUMBER", "NAME", "CONSTANT", "RPAR", "RBRACKET", "NORM_CLOSE", "TRANSPOSE", "SUPERSCRIPT", "PRIME"}
-_HINTS = {"**": "a power is written ^", "//": "division is written /", ":=": "a definition is written =", "&&": "nest where(...)"}
+_HINTS = {
+    "**": "a power is written ^",
+    "//": "division is written /",
+    ":=": "a definition is written =",
+    "&&": "nest where(...)",
+}
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,9 @@ class Lines:
 def split_lines(text: str, filename: str) -> Lines:
     """Return the lines, and how far all of them are indented."""
     lines = tuple(text.split("\n"))
-    depths = [len(line) - len(line.lstrip(" \t")) for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    depths = [
+        len(line) - len(line.lstrip(" \t")) for line in lines if line.strip() and not line.lstrip().startswith("#")
+    ]
     return Lines(filename, lines, min(depths, default=0))
 
 
@@ -95,13 +102,17 @@ class Tokenizer:
         while place < len(line):
             match = _PATTERN.match(line, place)
             if match is None:
-                raise self.source.error(number, place + 1, f"the character {line[place]!r} means nothing here", _character_hint(line[place]))
+                raise self.source.error(
+                    number, place + 1, f"the character {line[place]!r} means nothing here", _character_hint(line[place])
+                )
             kind, text = match.lastgroup or "", match.group()
             if kind not in ("SPACE", "COMMENT"):
                 spaced = place > 0 and line[place - 1] in " \t"
                 tokens.append(self._token(kind, text, number, place + 1, tokens, stack, spaced))
                 if len(tokens) > TOKEN_LIMIT:
-                    raise self.source.error(number, place + 1, f"this statement has more than {TOKEN_LIMIT} words and signs", "split it")
+                    raise self.source.error(
+                        number, place + 1, f"this statement has more than {TOKEN_LIMIT} words and signs", "split it"
+                    )
             place = match.end()
 
     def _token(
@@ -112,10 +123,17 @@ class Tokenizer:
 
         before = tokens[-1] if tokens else None
         if kind == "DOUBLE":
-            raise self.source.error(line, column, f"{text} is no sign of this language", _HINTS.get(text, ""), len(text))
+            raise self.source.error(
+                line, column, f"{text} is no sign of this language", _HINTS.get(text, ""), len(text)
+            )
         if kind == "NUMBER":
-            if sum(c.isdigit() for c in text) > DIGIT_LIMIT or abs(int(re.split("[eE]", text)[1]) if re.search("[eE]", text) else 0) > DIGIT_LIMIT:
-                raise self.source.error(line, column, f"this number is too large or too long (at most {DIGIT_LIMIT} digits)")
+            if (
+                sum(c.isdigit() for c in text) > DIGIT_LIMIT
+                or abs(int(re.split("[eE]", text)[1]) if re.search("[eE]", text) else 0) > DIGIT_LIMIT
+            ):
+                raise self.source.error(
+                    line, column, f"this number is too large or too long (at most {DIGIT_LIMIT} digits)"
+                )
             return token("NUMBER", text)
         if kind == "WORD":
             return token(*self._word(text, not tokens))
@@ -142,17 +160,21 @@ class Tokenizer:
     def _open(self, token: Token, stack: list[Token]) -> None:
         stack.append(token)
         if len(stack) > NESTING_LIMIT:
-            raise self.source.error(token.line or 1, token.column or 1, f"brackets are nested more than {NESTING_LIMIT} deep")
+            raise self.source.error(
+                token.line or 1, token.column or 1, f"brackets are nested more than {NESTING_LIMIT} deep"
+            )
 
     def _bar(self, token: object, text: str, before: Token | None, stack: list[Token]) -> Token:
         bar, _, kind = text.partition("_")
         operand_before = before is not None and (before.type in _OPERANDS or before.type == "RSUB")
         if operand_before and stack and stack[-1].type == "NORM_OPEN":
             stack.pop()
-            return token("NORM_CLOSE", {"∞": "inf"}.get(kind, kind))  # type: ignore[operator,no-any-return]
+            return token("NORM_CLOSE", {"∞": "inf"}.get(kind, kind))  # type: ignore[operator]
         made: Token = token("NORM_OPEN", bar)  # type: ignore[operator]
         if kind:
-            raise self.source.error(made.line or 1, made.column or 1, "this bar opens a norm; the suffix belongs to the closing one")
+            raise self.source.error(
+                made.line or 1, made.column or 1, "this bar opens a norm; the suffix belongs to the closing one"
+            )
         self._open(made, stack)
         return made
 

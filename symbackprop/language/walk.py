@@ -17,4 +17,3 @@ def walk(tree: object) -> Iterator[object]:
         elif hasattr(part, "__dataclass_fields__") and not isinstance(part, syntax.Position):
             yield part
             pending.extend(getattr(part, name) for name in reversed(list(part.__dataclass_fields__)))
-

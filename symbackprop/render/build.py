@@ -78,7 +78,9 @@ def place_in_product(factor: Formula) -> int:
     return 5 if isinstance(factor, Bracket | Within) else 4
 
 
-def multiply(coefficient: sympy.Expr, scalars: Sequence[Formula], tensor: Formula | None, below: Sequence[Formula] = ()) -> tuple[int, Formula]:
+def multiply(
+    coefficient: sympy.Expr, scalars: Sequence[Formula], tensor: Formula | None, below: Sequence[Formula] = ()
+) -> tuple[int, Formula]:
     """A signed product: number, scalars, then the tensor part; sizes and scalars below go under one fraction line."""
     scalars = list(scalars)
     if tensor is None:
@@ -99,7 +101,9 @@ def multiply(coefficient: sympy.Expr, scalars: Sequence[Formula], tensor: Formul
     if lower and tensor is not None and upper:
         return sign, _product([Quotient(_product(upper) or ONE, _product(lower) or ONE), tensor]) or ONE
     if lower:
-        return sign, Quotient(_product([*upper, *([tensor] if tensor is not None else [])]) or ONE, _product(lower) or ONE)
+        return sign, Quotient(
+            _product([*upper, *([tensor] if tensor is not None else [])]) or ONE, _product(lower) or ONE
+        )
     whole = [*upper, *([tensor] if tensor is not None else [])]
     return sign, _product(whole) or ONE
 

@@ -12,7 +12,6 @@ import sympy
 from symbackprop import __version__
 from symbackprop.derivation.derive import DerivedGraph
 from symbackprop.functions.scalar import ScalarFunction
-from symbackprop.graph.build import pointwise
 from symbackprop.graph.model import Equation
 from symbackprop.graph.names import Adjoint, parse_name
 from symbackprop.graph.nodes import Leaf, Pointwise
@@ -69,7 +68,12 @@ class Writer:
         capitals: dict[str, str] = {}
         for name in sorted(names):
             capital = name[:1].upper() + name[1:]
-            if ranks.get(name) == 1 and stacked.get(name) == 2 and capital not in names and len(name.split("_")[0].rstrip("0123456789")) == 1:
+            if (
+                ranks.get(name) == 1
+                and stacked.get(name) == 2
+                and capital not in names
+                and len(name.split("_")[0].rstrip("0123456789")) == 1
+            ):
                 capitals[name] = capital
         return lambda name: capitals.get(name, name)
 
@@ -108,7 +112,7 @@ class Writer:
 
     def steps(self, equation: Equation) -> list[tuple[Formula, Formula]]:
         """The chain rule before the result: what each equation sends back, before anything is simplified."""
-        rows = []
+        rows: list[tuple[Formula, Formula]] = []
         for term in self.derived.contributions.get(equation.name, ()):
             try:
                 right = self.matrix.of(term.node)
@@ -123,7 +127,9 @@ class Writer:
         for equation in (*self.derived.forward, *self.derived.backward):
             for node in topological([equation.node]):
                 if isinstance(node, Pointwise):
-                    calls = [part for part in sympy.preorder_traversal(node.expression) if isinstance(part, ScalarFunction)]
+                    calls = [
+                        part for part in sympy.preorder_traversal(node.expression) if isinstance(part, ScalarFunction)
+                    ]
                     for call in calls:
                         found.setdefault(call.func)
                         if call.func.derivative_of is not None and call.func.body is not None:
@@ -219,7 +225,9 @@ def _table(writer: Writer, lines: list[Line], width: int, steps: bool, paint: _P
     printed = [(line, writer.text.show(line.left), writer.text.show(line.right)) for line in lines]
     left_width = min(max((len_text(left) for _, left, _ in printed), default=0), 24)
     number_width = len(str(max((line.number for line, *_ in printed), default=1))) + 2
-    notes = [f"{writer.shape(line.equation.node.shape)}" + (f", {line.why}" if line.why else "") for line, *_ in printed]
+    notes = [
+        f"{writer.shape(line.equation.node.shape)}" + (f", {line.why}" if line.why else "") for line, *_ in printed
+    ]
     right_width = max((len_text(right) for _, _, right in printed if len_text(right) <= width // 2), default=10)
     rows = []
     for (line, left, right), note in zip(printed, notes, strict=True):
@@ -227,9 +235,16 @@ def _table(writer: Writer, lines: list[Line], width: int, steps: bool, paint: _P
         if steps:
             for consumer, step in writer.steps(line.equation):
                 through = writer.number.get(consumer.name, 0) if isinstance(consumer, Symbol) else 0
-                rows.append(" " * (number_width + 4) + paint.faint(f"{left} ← ({through}): {_chain_rule(writer, line, consumer)} = {writer.text.show(step)}"))
+                rows.append(
+                    " " * (number_width + 4)
+                    + paint.faint(
+                        f"{left} ← ({through}): {_chain_rule(writer, line, consumer)} = {writer.text.show(step)}"
+                    )
+                )
         indent = " " * len_text(head)
-        body = textwrap.wrap(right, max(30, width - len_text(head)), break_long_words=False, break_on_hyphens=False) or [""]
+        body = textwrap.wrap(
+            right, max(30, width - len_text(head)), break_long_words=False, break_on_hyphens=False
+        ) or [""]
         if len(body) == 1 and len_text(head) + max(len_text(right), right_width) + 3 + len(note) <= width:
             rows.append(f"{head}{_pad(right, right_width)}   {paint.faint(note)}".rstrip())
             continue
@@ -294,7 +309,9 @@ def markdown(derived: DerivedGraph, *, notation: str = "partial", steps: bool = 
     writer = Writer(derived, notation)
     shapes = []
     for leaf in derived.graph.declarations:
-        shapes.append({"name": writer.latex.name(leaf.name, leaf.rank), "kind": leaf.kind, "shape": writer.shape(leaf.shape)})
+        shapes.append(
+            {"name": writer.latex.name(leaf.name, leaf.rank), "kind": leaf.kind, "shape": writer.shape(leaf.shape)}
+        )
     blocks = []
     for heading, equations in (("Forward", derived.forward), ("Backward", derived.backward)):
         rows = []
@@ -306,7 +323,15 @@ def markdown(derived: DerivedGraph, *, notation: str = "partial", steps: bool = 
                 if step != line.right
             ]
             whole = f"{writer.latex.show(line.left)} = {writer.latex.show(line.right)}"
-            rows.append({"number": line.number, "latex": whole, "why": line.why, "shape": writer.shape(equation.node.shape), "steps": chain})
+            rows.append(
+                {
+                    "number": line.number,
+                    "latex": whole,
+                    "why": line.why,
+                    "shape": writer.shape(equation.node.shape),
+                    "steps": chain,
+                }
+            )
         blocks.append({"title": heading, "rows": rows})
     definitions = [f"{writer.latex.show(left)} = {writer.latex.show(right)}" for left, right in writer.definitions()]
     title = "".join(f"\\{c}" if c in "\\`*_{}[]<>#+-!|&" else c for c in derived.model.title or derived.model.name)
@@ -324,7 +349,11 @@ def json_form(derived: DerivedGraph, *, notation: str = "partial", steps: bool =
     for equation in (*derived.forward, *derived.backward):
         line = writer.line(equation)
         terms = [
-            {"through": consumer.name if isinstance(consumer, Symbol) else "", "text": writer.text.show(step), "latex": writer.latex.show(step)}
+            {
+                "through": consumer.name if isinstance(consumer, Symbol) else "",
+                "text": writer.text.show(step),
+                "latex": writer.latex.show(step),
+            }
             for consumer, step in writer.steps(equation)
         ]
         equations.append(
@@ -348,14 +377,18 @@ def json_form(derived: DerivedGraph, *, notation: str = "partial", steps: bool =
             "batch": model.batch,
             "sizes": dict(model.dimensions),
             "declarations": [
-                {"name": d.name, "kind": d.kind, "shape": [str(size) for size in d.shape]} for d in derived.graph.declarations
+                {"name": d.name, "kind": d.kind, "shape": [str(size) for size in d.shape]}
+                for d in derived.graph.declarations
             ],
         },
         "form": "batch" if derived.batched else "example",
         "target": derived.target,
         "equations": equations,
         "definitions": [
-            {"text": f"{writer.text.show(a)} = {writer.text.show(b)}", "latex": f"{writer.latex.show(a)} = {writer.latex.show(b)}"}
+            {
+                "text": f"{writer.text.show(a)} = {writer.text.show(b)}",
+                "latex": f"{writer.latex.show(a)} = {writer.latex.show(b)}",
+            }
             for a, b in writer.definitions()
         ],
     }
@@ -365,5 +398,3 @@ def json_form(derived: DerivedGraph, *, notation: str = "partial", steps: bool =
 def source(derived: DerivedGraph, equation: Equation) -> str:
     """One forward equation as text of the language."""
     return equation_text(derived, equation)
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import sympy
 
@@ -40,7 +41,7 @@ from symbackprop.render.formula import (
 )
 from symbackprop.render.matrix_form import MatrixForm, NoMatrixForm, title
 
-Subscript = sympy.Expr
+Subscript: TypeAlias = sympy.Expr
 """An index expression: affine in the symbols of `letter`, or the entry of an integer tensor."""
 
 LETTERS = "ijklpqrstuvabcefgmn"
@@ -123,7 +124,9 @@ class IndexForm:
 
     # ------------------------------------------------------------ sums
 
-    def _bind(self, node: Contraction | Reduction, at: Sequence[Subscript], used: set[str]) -> tuple[dict[int, Subscript], set[str]]:
+    def _bind(
+        self, node: Contraction | Reduction, at: Sequence[Subscript], used: set[str]
+    ) -> tuple[dict[int, Subscript], set[str]]:
         inner = set(used)
         place: dict[int, Subscript] = dict(enumerate(at))
         for label in range(node.rank, len(node.label_sizes)):
@@ -162,7 +165,9 @@ class IndexForm:
         An index that is the axis of a tensor is preferred: an entry outside counts as 0. Returns the label, or None.
         """
         condition = self._substituted(node, [place[label] for label in labels])
-        for label in sorted({label for label in labels if label in bound}, key=lambda x: (x not in axes, x in labels[1:], x)):
+        for label in sorted(
+            {label for label in labels if label in bound}, key=lambda x: (x not in axes, x in labels[1:], x)
+        ):
             symbol = place[label]
             coefficient = condition.coeff(symbol, 1)
             if coefficient in (1, -1) and symbol.is_Symbol:
@@ -196,7 +201,13 @@ class IndexForm:
                 left += term
         if node.relation == ">=" and right.is_Integer and right == 1 and left != 0:
             return Comparison(self.subscript(left), ">", Number(sympy.S.Zero))
-        if node.relation == ">=" and (right - 1).is_Add is False and right.is_Add and right.has(sympy.S.One) and right.args[0] == 1:
+        if (
+            node.relation == ">="
+            and (right - 1).is_Add is False
+            and right.is_Add
+            and right.has(sympy.S.One)
+            and right.args[0] == 1
+        ):
             return Comparison(self.subscript(left), ">", self.subscript(right - 1))
         return Comparison(self.subscript(left), node.relation, self.subscript(right))
 
@@ -211,16 +222,17 @@ class IndexForm:
 
     # ------------------------------------------------------------ scalars
 
-    def _scalar(self, expression: sympy.Expr, node: Pointwise, at: Sequence[Subscript], used: set[str]) -> tuple[int, Formula]:
-        return self.scalar(
-            expression,
-            {
-                argument(k): (lambda k=k: self.entry(node.operands[k], [at[label] for label in node.labels[k]], used))
-                for k in range(len(node.operands))
-            },
-        )
+    def _scalar(
+        self, expression: sympy.Expr, node: Pointwise, at: Sequence[Subscript], used: set[str]
+    ) -> tuple[int, Formula]:
+        def writer(k: int) -> Callable[[], Formula]:
+            return lambda: self.entry(node.operands[k], [at[label] for label in node.labels[k]], used)
 
-    def scalar(self, expression: sympy.Expr, known: Mapping[sympy.Symbol, Callable[[], Formula]]) -> tuple[int, Formula]:
+        return self.scalar(expression, {argument(k): writer(k) for k in range(len(node.operands))})
+
+    def scalar(
+        self, expression: sympy.Expr, known: Mapping[sympy.Symbol, Callable[[], Formula]]
+    ) -> tuple[int, Formula]:
         """Return sign and formula of a scalar expression, of which ``known`` writes the symbols."""
         position = {symbol: k for k, symbol in enumerate(known)}
 
@@ -250,7 +262,8 @@ class IndexForm:
 
         def product(part: sympy.Expr) -> tuple[int, Formula]:
             sign, coefficient = 1, sympy.S.One
-            above, below = [], []
+            above: list[Formula] = []
+            below: list[Formula] = []
             for factor in sorted(part.args, key=appearance):
                 if not any(s in position for s in factor.free_symbols):
                     coefficient *= factor

@@ -87,7 +87,9 @@ class MatrixForm:
             return Identity(node.shape[0])
         if node.relation == "==" and len(node.operands) == 1 and isinstance(node.operands[0], Leaf):
             last = axis(node.rank - 1)
-            if node.condition in (last - argument(0), argument(0) - last) and node.labels[0] == tuple(range(node.rank - 1)):
+            if node.condition in (last - argument(0), argument(0) - last) and node.labels[0] == tuple(
+                range(node.rank - 1)
+            ):
                 return Call("onehot", (self.name(node.operands[0]),))
         raise NoMatrixForm
 
@@ -185,7 +187,9 @@ def _swapped(node: Indicator) -> Indicator | None:
 class _Chain:
     """A product of several operands as a chain of matrices from the row label to the column label."""
 
-    def __init__(self, form: MatrixForm, factors: Sequence[tuple[Node, Labels]], rank: int, sizes: Sequence[Size]) -> None:
+    def __init__(
+        self, form: MatrixForm, factors: Sequence[tuple[Node, Labels]], rank: int, sizes: Sequence[Size]
+    ) -> None:
         self.form, self.rank, self.sizes = form, rank, sizes
         if any(len(set(labels)) < len(labels) or len(labels) > 2 for _, labels in factors):
             raise NoMatrixForm
@@ -250,7 +254,9 @@ class _Scalar:
 
     def labels(self, expression: sympy.Expr) -> Order:
         """The labels an expression depends on."""
-        used = {label for s in expression.free_symbols if s in self.position for label in self.factors[self.position[s]][1]}
+        used = {
+            label for s in expression.free_symbols if s in self.position for label in self.factors[self.position[s]][1]
+        }
         return tuple(sorted(used))
 
     def write(self, expression: sympy.Expr, order: Order) -> tuple[int, Formula]:
@@ -293,7 +299,10 @@ class _Scalar:
 
     def _product(self, expression: sympy.Expr, own: Order) -> tuple[int, Formula]:
         sign, coefficient = 1, sympy.S.One
-        scalars, below, tensors, divisors = [], [], [], []
+        scalars: list[Formula] = []
+        below: list[Formula] = []
+        tensors: list[tuple[Order, Formula]] = []
+        divisors: list[tuple[Order, Formula]] = []
         for factor in sorted(expression.args, key=self._appearance):
             labels = self.labels(factor)
             if not any(symbol in self.position for symbol in factor.free_symbols):
@@ -354,7 +363,11 @@ class _Scalar:
                     labels = node.labels[0]
                     count = sympy.Mul(*node.summed)
                     rest = sympy.fraction(coefficient * count)[0].free_symbols
-                    if len(set(labels)) == len(labels) and count != 1 and not rest - sympy.fraction(coefficient)[0].free_symbols:
+                    if (
+                        len(set(labels)) == len(labels)
+                        and count != 1
+                        and not rest - sympy.fraction(coefficient)[0].free_symbols
+                    ):
                         body = self.form.of(node.operands[0])
                         return coefficient * count, self.form.of(node), Call("mean", (body,))
         return None

@@ -13,7 +13,14 @@ from symbackprop.render.symbols import escape, latex_name, parts, text_name
 
 SUM, HADAMARD, PRODUCT, POWER, ATOM = range(5)
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-_RELATIONS = {">=": ("≥", r"\ge"), "==": ("=", "="), ">": (">", ">"), "<": ("<", "<"), "<=": ("≤", r"\le"), "!=": ("≠", r"\ne")}
+_RELATIONS = {
+    ">=": ("≥", r"\ge"),
+    "==": ("=", "="),
+    ">": (">", ">"),
+    "<": ("<", "<"),
+    "<=": ("≤", r"\le"),
+    "!=": ("≠", r"\ne"),
+}
 _OPERATORS = {"sum": r"\sum", "max": r"\max", "logsumexp": r"\operatorname{logsumexp}"}
 _KNOWN_OPERATORS = {"exp", "log", "sin", "cos", "tan", "tanh", "sinh", "cosh", "det", "max", "min"}
 
@@ -65,9 +72,13 @@ class TextPrinter:
             return x.letter, ATOM
         if isinstance(x, f.Sum):
             text = ""
-            for k, (sign, term) in enumerate(x.terms):
+            for k, (plus_or_minus, term) in enumerate(x.terms):
                 shown = self.show(term, HADAMARD)
-                text += ("−" if sign < 0 else "") + shown if k == 0 else (" − " if sign < 0 else " + ") + shown
+                text += (
+                    ("−" if plus_or_minus < 0 else "") + shown
+                    if k == 0
+                    else (" − " if plus_or_minus < 0 else " + ") + shown
+                )
             return text, SUM
         if isinstance(x, f.Product):
             return self._product(x), PRODUCT
@@ -118,7 +129,11 @@ class TextPrinter:
         shown = []
         for k, part in enumerate(x.factors):
             level = POWER if k or len(x.factors) > 1 and isinstance(part, f.Symbol) else PRODUCT
-            shown.append(self.show(part, POWER if not isinstance(part, f.Quotient) or part.elementwise else PRODUCT) if level else self.show(part, level))
+            shown.append(
+                self.show(part, POWER if not isinstance(part, f.Quotient) or part.elementwise else PRODUCT)
+                if level
+                else self.show(part, level)
+            )
         return " ".join(shown)
 
     def _fraction(self, x: f.Quotient) -> tuple[str, int]:
@@ -151,10 +166,15 @@ class TextPrinter:
         if value.is_Pow:
             base, own = self.number(value.base)
             exponent, _ = self.number(value.exp)
-            return f"{base if own == ATOM else f'({base})'}^{exponent if len(exponent) == 1 else f'({exponent})'}", POWER
+            return (
+                f"{base if own == ATOM else f'({base})'}^{exponent if len(exponent) == 1 else f'({exponent})'}",
+                POWER,
+            )
         if value.is_Add:
             text = ""
-            for k, term in enumerate(sorted(value.args, key=lambda t: (t.is_number, t.could_extract_minus_sign(), str(t)))):
+            for k, term in enumerate(
+                sorted(value.args, key=lambda t: (t.is_number, t.could_extract_minus_sign(), str(t)))
+            ):
                 minus = term.could_extract_minus_sign()
                 shown = self.number(-term if minus else term)[0]
                 text += ("−" if minus else "") + shown if k == 0 else (" − " if minus else " + ") + shown
@@ -166,8 +186,11 @@ class TextPrinter:
                 return (top[0] if top[1] >= PRODUCT else f"({top[0]})") + "/" + (
                     bottom[0] if bottom[1] >= POWER else f"({bottom[0]})"
                 ), PRODUCT
-            shown = [self.number(part) for part in sorted(value.args, key=lambda t: (not t.is_Rational, not t.is_Symbol, str(t)))]
-            return " ".join(text if own >= PRODUCT else f"({text})" for text, own in shown), PRODUCT
+            pieces = [
+                self.number(part)
+                for part in sorted(value.args, key=lambda t: (not t.is_Rational, not t.is_Symbol, str(t)))
+            ]
+            return " ".join(text if own >= PRODUCT else f"({text})" for text, own in pieces), PRODUCT
         inner = ", ".join(self.number(part)[0] for part in value.args)
         return f"{getattr(value.func, 'title', value.func.__name__)}({inner})", ATOM
 
@@ -232,9 +255,13 @@ class LatexPrinter:
             return x.letter if "_" not in x.letter else x.letter.replace("_", "_{") + "}", ATOM
         if isinstance(x, f.Sum):
             text = ""
-            for k, (sign, term) in enumerate(x.terms):
+            for k, (plus_or_minus, term) in enumerate(x.terms):
                 shown = self.show(term, HADAMARD)
-                text += ("-" if sign < 0 else "") + shown if k == 0 else (" - " if sign < 0 else " + ") + shown
+                text += (
+                    ("-" if plus_or_minus < 0 else "") + shown
+                    if k == 0
+                    else (" - " if plus_or_minus < 0 else " + ") + shown
+                )
             return text, SUM
         if isinstance(x, f.Product):
             return " \\, ".join(self.show(part, POWER) for part in x.factors), PRODUCT
@@ -332,7 +359,9 @@ class LatexPrinter:
             return f"{base if own == ATOM else f'({base})'}^{{{self.number(value.exp)[0]}}}", POWER
         if value.is_Add:
             text = ""
-            for k, term in enumerate(sorted(value.args, key=lambda t: (t.is_number, t.could_extract_minus_sign(), str(t)))):
+            for k, term in enumerate(
+                sorted(value.args, key=lambda t: (t.is_number, t.could_extract_minus_sign(), str(t)))
+            ):
                 minus = term.could_extract_minus_sign()
                 shown = self.number(-term if minus else term)[0]
                 text += ("-" if minus else "") + shown if k == 0 else (" - " if minus else " + ") + shown
@@ -341,7 +370,10 @@ class LatexPrinter:
             above, below = sympy.fraction(value)
             if below != 1:
                 return f"\\frac{{{self.number(above)[0]}}}{{{self.number(below)[0]}}}", POWER
-            shown = [self.number(part) for part in sorted(value.args, key=lambda t: (not t.is_Rational, not t.is_Symbol, str(t)))]
-            return " ".join(text if own >= PRODUCT else f"({text})" for text, own in shown), PRODUCT
+            pieces = [
+                self.number(part)
+                for part in sorted(value.args, key=lambda t: (not t.is_Rational, not t.is_Symbol, str(t)))
+            ]
+            return " ".join(text if own >= PRODUCT else f"({text})" for text, own in pieces), PRODUCT
         inner = ", ".join(self.number(part)[0] for part in value.args)
         return f"\\operatorname{{{escape(value.func.__name__)}}}\\left({inner}\\right)", ATOM

@@ -12,9 +12,17 @@ _LATEX_GREEK = {
     name
     for name in (*_GREEK_NAMES,)
     if name.lower() not in ("omicron",)
-    and (name[0].islower() or name in ("Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega"))
+    and (
+        name[0].islower()
+        or name in ("Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega")
+    )
 }
-_ACCENTS = {"hat": ("\u0302", r"\hat"), "bar": ("\u0304", r"\bar"), "dot": ("\u0307", r"\dot"), "tilde": ("\u0303", r"\tilde")}
+_ACCENTS = {
+    "hat": ("\u0302", r"\hat"),
+    "bar": ("\u0304", r"\bar"),
+    "dot": ("\u0307", r"\dot"),
+    "tilde": ("\u0303", r"\tilde"),
+}
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "^": r"\textasciicircum{}",
     "_": r"\_", "~": r"\textasciitilde{}", "%": r"\%",
@@ -48,7 +56,9 @@ def parts(name: str) -> NameParts:
 
 def escape(text: str) -> str:
     """Return text that LaTeX prints as it stands."""
-    return "".join(_SPECIAL.get(character, character) if character.isascii() else _ascii_name(character) for character in text)
+    return "".join(
+        _SPECIAL.get(character, character) if character.isascii() else _ascii_name(character) for character in text
+    )
 
 
 def _ascii_name(character: str) -> str:
@@ -73,7 +83,10 @@ def latex_name(name: str, rank: int) -> str:
     if p.accent:
         core = f"{_ACCENTS[p.accent][1]}{{{core}}}"
     if p.subscript:
-        pieces = [f"\\{s}" if s in _LATEX_GREEK else (s if len(s) == 1 or s.isdigit() else f"\\mathrm{{{escape(s)}}}") for s in p.subscript.split(",")]
+        pieces = [
+            f"\\{s}" if s in _LATEX_GREEK else (s if len(s) == 1 or s.isdigit() else f"\\mathrm{{{escape(s)}}}")
+            for s in p.subscript.split(",")
+        ]
         core += f"_{{{','.join(pieces)}}}"
     return core + (f"^{{({p.number})}}" if p.number else "")
 

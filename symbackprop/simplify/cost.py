@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import sympy
 
-from symbackprop.graph.nodes import Contraction, Indicator, Leaf, MatrixFunction, Node, Pointwise, Reduction, argument
+from symbackprop.graph.nodes import (
+    Contraction,
+    Indicator,
+    Leaf,
+    MatrixFunction,
+    Node,
+    Pointwise,
+    Reduction,
+    argument,
+)
 from symbackprop.graph.walk import topological
 
 
-@lru_cache(maxsize=None)
+@cache
 def _reading(expression: sympy.Expr) -> tuple[int, tuple[tuple[sympy.Symbol, int], ...]]:
     """Return the cost of the operations of a scalar expression and how often each symbol is read."""
     counts: dict[Any, int] = {}

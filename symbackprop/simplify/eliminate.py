@@ -72,10 +72,14 @@ def statistics(graph: Graph, backward: Mapping[str, str]) -> frozenset[str]:
     found: set[str] = set()
     for equation in reversed(forward):
         reference, reading = equation.reference, readers.get(equation.name, [])
-        if equation.name in summaries and reading and all(
-            _broadcasts(reader.node, reference)
-            or (reader.name in found and reader.node.rank == reference.rank and isinstance(reader.node, Pointwise))
-            for reader in reading
+        if (
+            equation.name in summaries
+            and reading
+            and all(
+                _broadcasts(reader.node, reference)
+                or (reader.name in found and reader.node.rank == reference.rank and isinstance(reader.node, Pointwise))
+                for reader in reading
+            )
         ):
             found.add(equation.name)
     return frozenset(found)

@@ -6,7 +6,7 @@ The engine keeps the result only if the cost of the whole equation falls. None o
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 
 import sympy
 
@@ -67,7 +67,7 @@ def _match(node: Pointwise, pattern: Pattern) -> Node | None:
     return None if replaced is None else pointwise(replaced, factors, node.shape)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _put(expression: sympy.Expr, old: sympy.Expr, new: sympy.Expr) -> sympy.Expr | None:
     replaced = expression.subs(old, new)
     return None if replaced == expression else replaced
@@ -97,14 +97,14 @@ def _on_expression(node: Node, change: Callable[[sympy.Expr], sympy.Expr]) -> No
     return pointwise(changed, list(zip(node.operands, node.labels, strict=True)), node.shape)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _factored(expression: sympy.Expr) -> sympy.Expr:
     if not expression.has(sympy.Add):
         return expression
     return sympy.factor_terms(expression)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _expanded(expression: sympy.Expr) -> sympy.Expr:
     if not expression.is_Mul and not any(part.is_Mul and part.has(sympy.Add) for part in expression.args):
         return expression
@@ -114,7 +114,7 @@ def _expanded(expression: sympy.Expr) -> sympy.Expr:
     return sympy.expand_mul(expression)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _complemented(expression: sympy.Expr) -> sympy.Expr:
     calls = [part for part in expression.atoms(sigmoid) if part.args[0].could_extract_minus_sign()]
     calls = [call for call in calls if expression.has(sigmoid(-call.args[0]))]
@@ -139,7 +139,9 @@ def distribute_sum(node: Node, known: Definitions) -> Node | None:
         for term in expression.args:
             part = pointwise(term, inner, operand.shape)
             summed = contract(
-                [*factors[:position], (part, labels), *factors[position + 1 :]], tuple(range(node.rank)), node.label_sizes
+                [*factors[:position], (part, labels), *factors[position + 1 :]],
+                tuple(range(node.rank)),
+                node.label_sizes,
             )
             terms.append((summed, tuple(range(node.rank))))
         return pointwise(sympy.Add(*[argument(k) for k in range(len(terms))]), terms, node.shape)

@@ -148,9 +148,7 @@ def convolution(exact: bool) -> Model:
     window = indicator("==", axis(0) - stride * axis(1) - axis(2), (H, size, A))
     factors = [(K.node, (0, 2, 3)), (X.node, (2, 4)), (window, (4, 1, 3))]
     Y = b.let("Y", Value(contract(factors, (0, 1), {0: F, 1: size, 2: C, 3: A, 4: H})))
-    Z = b.let(
-        "Z", Value(pointwise(relu(argument(0) + argument(1)), [(Y.node, (0, 1)), (c.node, (0,))], (F, size)))
-    )
+    Z = b.let("Z", Value(pointwise(relu(argument(0) + argument(1)), [(Y.node, (0, 1)), (c.node, (0,))], (F, size))))
     m = b.let("m", Value(reduction("max", Z.node, (0, 1), 1, (F, size))))
     return b.minimize(b.let("J", half * op.norm(m) ** 2))
 

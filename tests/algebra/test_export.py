@@ -69,8 +69,7 @@ def exported(name: str, equation: str) -> str:
         (
             "convolution",
             "Y",
-            "FunctionMatrix(F, -A + H + 1, "
-            "Lambda((i, j), Sum(K[i, k, l]*X[k, j + l], (k, 0, C - 1), (l, 0, A - 1))))",
+            "FunctionMatrix(F, -A + H + 1, Lambda((i, j), Sum(K[i, k, l]*X[k, j + l], (k, 0, C - 1), (l, 0, A - 1))))",
         ),
         ("embedding", "X", "FunctionMatrix(t, d, Lambda((i, j), E[tok[i, 0], j]))"),
         ("attention", "M", "FunctionMatrix(t, t, Lambda((i, j), Piecewise((S[i, j], i >= j), (-oo, True))))"),
@@ -98,9 +97,7 @@ def test_every_object_is_sympys_own_or_documented() -> None:
         graph = derive_graph(MODELS[name](), batched=True).graph
         for equation in graph.equations:
             for part in sympy.preorder_traversal(to_sympy(equation.node, graph)):
-                assert type(part).__module__.startswith("sympy") or isinstance(part, Cofactor | IndexMax), (
-                    part
-                )
+                assert type(part).__module__.startswith("sympy") or isinstance(part, Cofactor | IndexMax), part
 
 
 def test_tensors_and_dimensions_of_one_name_are_kept_apart() -> None:

@@ -98,9 +98,7 @@ def again(model: Model) -> Graph:
     for leaf in graph.declarations:
         symbol = tensor_symbol(leaf)
         kinds[leaf.kind].append(symbol if leaf.classes is None else (symbol, leaf.classes))
-    pairs = [
-        (tensor_symbol(equation.reference), to_sympy(equation.node, graph)) for equation in graph.equations
-    ]
+    pairs = [(tensor_symbol(equation.reference), to_sympy(equation.node, graph)) for equation in graph.equations]
     objective = None if model.objective is None else Symbol(model.objective)
     return from_sympy(
         pairs,
@@ -194,9 +192,7 @@ def test_expressions_have_the_values_of_numpy(left: Any, right: Any, expected: A
 def test_a_convolution_in_index_form() -> None:
     X, K, Z = IndexedBase("X", shape=(q, d)), IndexedBase("K", shape=(h, q, k)), IndexedBase("Z")
     o, p, c, a = Idx("o", h), Idx("p", d - k + 1), Idx("c", q), Idx("a", k)
-    model = from_sympy(
-        [(Z[o, p], Sum(K[o, c, a] * X[c, p + a], c, a))], objective=None, parameters=[K], inputs=[X]
-    )
+    model = from_sympy([(Z[o, p], Sum(K[o, c, a] * X[c, p + a], c, a))], objective=None, parameters=[K], inputs=[X])
     sizes = {"q": 2, "d": 5, "h": 3, "k": 2}
     X_, K_ = random.normal(size=(2, 5)), random.normal(size=(3, 2, 2))
     found = evaluate(model.graph, {"X": X_, "K": K_}, sizes)["Z"]

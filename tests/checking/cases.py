@@ -158,9 +158,7 @@ def convolution() -> Model:
     stride = indicator("==", axis(0) - 2 * axis(1) - axis(2), (side, p, two))
     # labels: f0 i1 j2 u3 v4 | a5 b6
     pooled = {0: f, 1: p, 2: p, 3: two, 4: two, 5: side, 6: side}
-    patches = contract(
-        [(A.node, (0, 5, 6)), (stride, (5, 1, 3)), (stride, (6, 2, 4))], (0, 1, 2, 3, 4), pooled
-    )
+    patches = contract([(A.node, (0, 5, 6)), (stride, (5, 1, 3)), (stride, (6, 2, 4))], (0, 1, 2, 3, 4), pooled)
     P = m.let("P", reduction("max", patches, (0, 1, 2, 3, 4), 3, (f, p, p, two, two)))
     o = m.let("o", contract([(W.node, (0, 1, 2, 3)), (P.node, (1, 2, 3))], (0,), {0: q, 1: f, 2: p, 3: p}))
     m.let("J", op.cross_entropy(o, y))

@@ -37,9 +37,7 @@ class EvaluatorKernel:
         for declaration in graph.declarations:
             array = {**params, **inputs}.get(declaration.name)
             if array is not None:
-                sizes.update(
-                    (s.name, n) for s, n in zip(declaration.shape, array.shape, strict=True) if s.is_Symbol
-                )
+                sizes.update((s.name, n) for s, n in zip(declaration.shape, array.shape, strict=True) if s.is_Symbol)
         for declaration in graph.declarations:
             if declaration.classes is not None and declaration.classes.is_Symbol:
                 sizes.setdefault(declaration.classes.name, 0)

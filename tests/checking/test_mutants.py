@@ -92,9 +92,7 @@ def test_a_dropped_sum_over_the_batch_is_caught(case: str, name: str) -> None:
     assert {row.parameter for row in report.failures} == {name}
 
 
-@pytest.mark.parametrize(
-    ("case", "name"), [(case, name) for case in REGULARIZED for name in REGULARIZED[case]]
-)
+@pytest.mark.parametrize(("case", "name"), [(case, name) for case in REGULARIZED for name in REGULARIZED[case]])
 def test_a_missing_regularizer_is_caught(case: str, name: str) -> None:
     _, kernel = prepared(case)
     without = REGULARIZED[case][name]

@@ -7,9 +7,7 @@ import json
 from symbackprop.checking.report import CheckReport, Row, Verdict
 
 
-def row(
-    parameter: str, route: str, error: float | None, verdict: Verdict, note: str = "", sample: str = "n=2"
-) -> Row:
+def row(parameter: str, route: str, error: float | None, verdict: Verdict, note: str = "", sample: str = "n=2") -> Row:
     return Row(parameter, route, sample, error, 1e-8, verdict, note)
 
 

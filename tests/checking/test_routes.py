@@ -53,8 +53,7 @@ def test_the_routes_agree_with_each_other(case: str) -> None:
             assert differences.usable.all() and complex_step.usable.all()
             gap = np.abs(differences.values - complex_step.values)
             assert (
-                norm_relative(differences.values, complex_step.values, reference.scale)
-                < TOLERANCES["differences"] / 10
+                norm_relative(differences.values, complex_step.values, reference.scale) < TOLERANCES["differences"] / 10
             )
             assert np.all(gap <= 4 * differences.errors + 1e-14 * reference.scale)
 
@@ -138,9 +137,7 @@ def test_an_expansion_is_the_objective_in_one_symbol() -> None:
 def test_too_large_an_expansion_is_neither_pass_nor_fail(monkeypatch: Any) -> None:
     monkeypatch.setattr("symbackprop.checking.expand.BUDGET", 20)
     model = CASES["tanh_mlp"]()
-    report = check_model(
-        model, EvaluatorKernel(model), samples=1, routes=["complex step", "exact", "exact kernel"]
-    )
+    report = check_model(model, EvaluatorKernel(model), samples=1, routes=["complex step", "exact", "exact kernel"])
     too_large = [row for row in report.rows if row.verdict is Verdict.TOO_LARGE]
     assert too_large and all("operations when expanded" in row.note for row in too_large)
     assert not report.failures

@@ -38,9 +38,7 @@ def failing_routes(case: str, seed: int = 0) -> set[str]:
     ],
 )
 @pytest.mark.parametrize("factor", [sympy.S.NegativeOne, sympy.Rational(1_000_001, 1_000_000)])
-def test_a_factor_in_a_rule_is_caught(
-    monkeypatch: Any, family: type[Node], case: str, factor: sympy.Expr
-) -> None:
+def test_a_factor_in_a_rule_is_caught(monkeypatch: Any, family: type[Node], case: str, factor: sympy.Expr) -> None:
     right = rules._TABLE[family]
 
     def wrong(node: Node) -> list[rules.LinearTerm]:
@@ -56,10 +54,7 @@ def test_a_transposed_inverse_is_caught(monkeypatch: Any) -> None:
     right = rules._TABLE[MatrixFunction]
 
     def wrong(node: Node) -> list[rules.LinearTerm]:
-        return [
-            replace(term, labels=(*term.labels[:-2], term.labels[-1], term.labels[-2]))
-            for term in right(node)
-        ]
+        return [replace(term, labels=(*term.labels[:-2], term.labels[-1], term.labels[-2])) for term in right(node)]
 
     monkeypatch.setitem(rules._TABLE, MatrixFunction, wrong)
     assert {"complex step", "differences", "exact"} <= failing_routes("rational_matrices")

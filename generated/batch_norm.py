@@ -1,0 +1,274 @@
+"""a linear layer with batch normalisation and a squared loss
+
+Written by symbackprop 0.1.0 from the model below; edit the model, not this file.
+
+    # a linear layer with batch normalisation and a squared loss
+    dim n = 64, m = 32, d = 16
+    input  H[n, m]
+    target Y[n, d]
+    param  W[d, m], gamma[d], beta[d]
+    hyper  epsilon = 0.00001
+
+    X = H W^T
+    mu[j] = mean[i](X[i, j])
+    sigma[j] = sqrt(mean[i]((X[i, j] - mu[j])^2) + epsilon)
+    X_hat[i, j] = (X[i, j] - mu[j]) / sigma[j]
+    O[i, j] = gamma[j] X_hat[i, j] + beta[j]
+    L = 1/(2 n) ||Y - O||^2
+    minimize L
+"""
+
+import math
+
+import numpy as np
+
+# name, kind, axes, number of classes
+_DECLARED = (
+    ('H', 'input', ('n', 'm',), None),
+    ('Y', 'target', ('n', 'd',), None),
+    ('W', 'parameter', ('d', 'm',), None),
+    ('gamma', 'parameter', ('d',), None),
+    ('beta', 'parameter', ('d',), None),
+    ('epsilon', 'hyper', (), None),
+)
+_DEFAULT_SIZES = {'d': 16, 'm': 32, 'n': 64, }
+_HYPER = {'epsilon': 1e-05, }
+_OPEN_FUNCTIONS = ()
+
+
+class Workspace:
+    """All arrays that a call fills, allocated once. Sizes not given are the model's defaults."""
+
+    def __init__(self, dtype=np.float32, **sizes):
+        unknown = sorted(set(sizes) - {'d', 'm', 'n', *_DEFAULT_SIZES})
+        if unknown:
+            raise ValueError(f"Workspace: there is no dimension {', '.join(unknown)}")
+        dtype = np.dtype(dtype)
+        self.dtype, self.sizes = dtype, {**_DEFAULT_SIZES, **{name: int(size) for name, size in sizes.items()}}
+        n_d = self.sizes.setdefault('d', 1)
+        n_m = self.sizes.setdefault('m', 1)
+        n_n = self.sizes.setdefault('n', 1)
+        self.X = np.empty((n_n, n_d,), dtype)
+        self.mu = np.empty((n_d,), dtype)
+        self.sigma_part = np.empty((n_d, n_n,), dtype)
+        self.sigma = np.empty((n_d,), dtype)
+        self.O = np.empty((n_n, n_d,), dtype)
+        self.L_part_2 = np.empty((n_n, n_d,), dtype)
+        self.d_X_hat = np.empty((n_n, n_d,), dtype)
+        self.d_X_part_3 = np.empty((n_d,), dtype)
+        self.d_X_part = np.empty((n_d,), dtype)
+        self.d_X_part_2 = np.empty((n_n, n_d,), dtype)
+        self.d_W = np.empty((n_d, n_m,), dtype)
+        self.d_gamma = np.empty((n_d,), dtype)
+        self.d_beta = np.empty((n_d,), dtype)
+
+
+def _arrays(params, inputs, dtype, kinds):
+    """Return the arrays of those kinds by name, in the dtype of the parameters, and the sizes read from them."""
+    arrays, sizes, shapes = {}, {}, {}
+    for name, kind, axes, classes in _DECLARED:
+        if kind not in kinds:
+            continue
+        given = params if kind == "parameter" else inputs
+        if name not in given:
+            raise ValueError(f"{'params' if kind == 'parameter' else 'inputs'} lacks {name!r}")
+        array = np.asarray(given[name])
+        if array.dtype.kind not in ("iu" if classes is not None else "biuf"):
+            raise ValueError(f"{name} has the dtype {array.dtype}; {'integers' if classes is not None else 'real numbers'} are needed")
+        array = np.ascontiguousarray(array, np.intp if classes is not None else dtype).reshape(array.shape)
+        wanted = "(" + ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else str(axis) for axis in axes) + ")"
+        fits = array.ndim == len(axes) and all(
+            size == (axis if isinstance(axis, int) else sizes.setdefault(axis, size)) for axis, size in zip(axes, array.shape)
+        )
+        if not fits:
+            raise ValueError(f"{name} has the shape {array.shape}; {wanted} is needed")
+        if 0 in array.shape:
+            raise ValueError(f"{name} is empty: its shape is {array.shape}")
+        arrays[name], shapes[name] = array, classes
+    for name, classes in shapes.items():
+        count = sizes.get(classes, classes) if classes is not None else None
+        if isinstance(count, int) and arrays[name].size and not 0 <= arrays[name].min() <= arrays[name].max() < count:
+            raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
+    known = {name for name, *_ in _DECLARED}
+    unknown = sorted(str(name) for name in {*params, *inputs} - known)
+    if unknown:
+        raise ValueError(f"the model has no {', '.join(unknown)}")
+    return arrays, sizes
+
+
+def _prepare(params, inputs, hyper, workspace, functions, kinds):
+    """Check what was given; return the arrays and hyper-parameters by name, and the workspace."""
+    dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
+    dtype = workspace.dtype if workspace is not None else np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
+    arrays, sizes = _arrays(params, inputs, dtype, kinds)
+    unknown = sorted(set(hyper) - set(_HYPER))
+    if unknown:
+        raise ValueError(f"there is no hyper-parameter {', '.join(unknown)}")
+    for name, default in _HYPER.items():
+        value = hyper.get(name, default)
+        if value is None:
+            raise ValueError(f"the hyper-parameter {name!r} has no default: give it in hyper")
+        arrays[name] = float(value)
+    missing = [name for name in _OPEN_FUNCTIONS if name not in functions]
+    if missing:
+        raise ValueError(f"the model leaves {', '.join(missing)} open: give it in functions")
+    if workspace is None:
+        workspace = Workspace(dtype, **sizes)
+    wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
+    if wrong:
+        raise ValueError(f"the workspace has other sizes: it has {workspace.sizes}, the arrays {wrong}")
+    return arrays, workspace
+
+
+def predict(params, inputs, workspace=None, hyper={}, functions={}):
+    """Return the model's outputs as arrays by name; targets are not needed."""
+    inputs = {name: value for name, value in inputs.items() if name not in {n for n, kind, *_ in _DECLARED if kind == "target"}}
+    arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input"))
+    dtype = w.dtype
+    with np.errstate(all="ignore"):
+        H = arrays['H']
+        W = arrays['W']
+        gamma = arrays['gamma']
+        beta = arrays['beta']
+        epsilon = arrays['epsilon']
+        n_d = w.sizes['d']
+        n_m = w.sizes['m']
+        n_n = w.sizes['n']
+        # X = H Wᵀ
+        X = np.matmul(H, W.T, out=w.X)
+        # μ = Xᵀ 𝟏/n
+        mu = np.sum(X, axis=0, out=w.mu)
+        mu /= n_n
+        # σ = √(ε + ((X − 𝟏 μᵀ) ⊙ (X − 𝟏 μᵀ))ᵀ 𝟏/n)
+        sigma_part = np.subtract(X.T, mu[:, None], out=w.sigma_part)
+        sigma = np.einsum("ab,ab->a", sigma_part, sigma_part, out=w.sigma)
+        sigma /= n_n
+        sigma += epsilon
+        sigma = np.sqrt(sigma, out=w.sigma)
+        # X̂ = (X − 𝟏 μᵀ) ./ (𝟏 σᵀ)
+        X -= mu
+        X_hat = X
+        X_hat /= sigma
+        # O = X̂ ⊙ 𝟏 γᵀ + 𝟏 βᵀ
+        O = np.multiply(X_hat, gamma, out=w.O)
+        O += beta
+    return {'O': np.array(O, dtype), }
+
+
+def loss(params, inputs, hyper={}, workspace=None, functions={}):
+    """Return the objective."""
+    arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
+    dtype = w.dtype
+    with np.errstate(all="ignore"):
+        H = arrays['H']
+        Y = arrays['Y']
+        W = arrays['W']
+        gamma = arrays['gamma']
+        beta = arrays['beta']
+        epsilon = arrays['epsilon']
+        n_d = w.sizes['d']
+        n_m = w.sizes['m']
+        n_n = w.sizes['n']
+        # X = H Wᵀ
+        X = np.matmul(H, W.T, out=w.X)
+        # μ = Xᵀ 𝟏/n
+        mu = np.sum(X, axis=0, out=w.mu)
+        mu /= n_n
+        # σ = √(ε + ((X − 𝟏 μᵀ) ⊙ (X − 𝟏 μᵀ))ᵀ 𝟏/n)
+        sigma_part = np.subtract(X.T, mu[:, None], out=w.sigma_part)
+        sigma = np.einsum("ab,ab->a", sigma_part, sigma_part, out=w.sigma)
+        sigma /= n_n
+        sigma += epsilon
+        sigma = np.sqrt(sigma, out=w.sigma)
+        # X̂ = (X − 𝟏 μᵀ) ./ (𝟏 σᵀ)
+        X -= mu
+        X_hat = X
+        X_hat /= sigma
+        # O = X̂ ⊙ 𝟏 γᵀ + 𝟏 βᵀ
+        O = np.multiply(X_hat, gamma, out=w.O)
+        O += beta
+        # L = ‖Y − O‖_F²/(2 n)
+        L_part_2 = np.subtract(Y, O, out=w.L_part_2)
+        L_part = np.vdot(L_part_2, L_part_2)
+        L = L_part / (2.0 * n_n)
+    return float(L)
+
+
+def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
+    """Return the objective and its gradients by name; those are arrays of the workspace, valid until its next use."""
+    arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
+    dtype = w.dtype
+    with np.errstate(all="ignore"):
+        H = arrays['H']
+        Y = arrays['Y']
+        W = arrays['W']
+        gamma = arrays['gamma']
+        beta = arrays['beta']
+        epsilon = arrays['epsilon']
+        n_d = w.sizes['d']
+        n_m = w.sizes['m']
+        n_n = w.sizes['n']
+        # X = H Wᵀ
+        X = np.matmul(H, W.T, out=w.X)
+        # μ = Xᵀ 𝟏/n
+        mu = np.sum(X, axis=0, out=w.mu)
+        mu /= n_n
+        # σ = √(ε + ((X − 𝟏 μᵀ) ⊙ (X − 𝟏 μᵀ))ᵀ 𝟏/n)
+        sigma_part = np.subtract(X.T, mu[:, None], out=w.sigma_part)
+        sigma = np.einsum("ab,ab->a", sigma_part, sigma_part, out=w.sigma)
+        sigma /= n_n
+        sigma += epsilon
+        sigma = np.sqrt(sigma, out=w.sigma)
+        # X̂ = (X − 𝟏 μᵀ) ./ (𝟏 σᵀ)
+        X -= mu
+        X_hat = X
+        X_hat /= sigma
+        # O = X̂ ⊙ 𝟏 γᵀ + 𝟏 βᵀ
+        O = np.multiply(X_hat, gamma, out=w.O)
+        O += beta
+        # L = ‖Y − O‖_F²/(2 n)
+        L_part_2 = np.subtract(Y, O, out=w.L_part_2)
+        L_part = np.vdot(L_part_2, L_part_2)
+        L = L_part / (2.0 * n_n)
+        # ∂L/∂O = (O − Y)/n
+        L_part_2 *= (-1.0 / n_n)
+        d_O = L_part_2
+        # ∂L/∂X̂ = ∂L/∂O ⊙ 𝟏 γᵀ
+        d_X_hat = np.multiply(d_O, gamma, out=w.d_X_hat)
+        # ∂L/∂X = (∂L/∂X̂ − 𝟏 𝟏ᵀ (∂L/∂X̂)/n − (X̂ ⊙ 𝟏 𝟏ᵀ (∂L/∂X̂ ⊙ X̂))/n) ./ (𝟏 σᵀ)
+        d_X_part_3 = np.einsum("ba,ba->a", X_hat, d_X_hat, out=w.d_X_part_3)
+        d_X_part = np.sum(d_X_hat, axis=0, out=w.d_X_part)
+        d_X_part_2 = np.multiply(X_hat, d_X_part_3, out=w.d_X_part_2)
+        d_X_part_2 /= n_n
+        d_X_hat -= d_X_part_2
+        d_X = d_X_hat
+        d_X_part /= n_n
+        d_X -= d_X_part
+        d_X /= sigma
+        # ∂L/∂W = (∂L/∂X)ᵀ H
+        d_W = np.matmul(d_X.T, H, out=w.d_W)
+        # ∂L/∂γ = (∂L/∂O ⊙ X̂)ᵀ 𝟏
+        d_gamma = np.einsum("ba,ba->a", X_hat, d_O, out=w.d_gamma)
+        # ∂L/∂β = (∂L/∂O)ᵀ 𝟏
+        d_beta = np.sum(d_O, axis=0, out=w.d_beta)
+    return float(L), {
+        'W': d_W,
+        'gamma': d_gamma,
+        'beta': d_beta,
+    }
+
+
+def init(seed=0, dtype=np.float32, sizes={}):
+    """Return initial parameters: weights normal with variance 1 / fan-in, what multiplies 1, what is added 0."""
+    sizes = {**_DEFAULT_SIZES, **sizes}
+    needed = {axis for _, kind, axes, _ in _DECLARED if kind == "parameter" for axis in axes if isinstance(axis, str)}
+    missing = sorted(needed - set(sizes))
+    if missing:
+        raise ValueError(f"sizes lacks {', '.join(missing)}, which has no default")
+    random = np.random.default_rng(seed)
+    return {
+        'W': (random.standard_normal((sizes['d'], sizes['m'],)) / math.sqrt(sizes['m'])).astype(dtype),
+        'gamma': np.ones((sizes['d'],), dtype),
+        'beta': np.zeros((sizes['d'],), dtype),
+    }
+# symbackprop-seal:3b5c6137a57f9631

@@ -1,0 +1,316 @@
+"""single-head causal attention with a squared loss
+
+Written by symbackprop 0.1.0 from the model below; edit the model, not this file.
+
+    # single-head causal attention with a squared loss
+    dim t = 16, m = 32, d = 16
+    batch n = 8
+    input  X[t, m]
+    target Y[t, d]
+    param  W_q[m, d], W_k[m, d], W_v[m, d]
+
+    Q = X W_q
+    K = X W_k
+    V = X W_v
+    S = Q K^T / sqrt(d)
+    M[i, j] = where(i >= j, S[i, j], -inf)
+    P = softmax(M)
+    O = P V
+    L = 1/2 ||Y - O||^2
+    minimize L
+"""
+
+import math
+
+import numpy as np
+
+# name, kind, axes, number of classes
+_DECLARED = (
+    ('X', 'input', ('n', 't', 'm',), None),
+    ('Y', 'target', ('n', 't', 'd',), None),
+    ('W_q', 'parameter', ('m', 'd',), None),
+    ('W_k', 'parameter', ('m', 'd',), None),
+    ('W_v', 'parameter', ('m', 'd',), None),
+)
+_DEFAULT_SIZES = {'d': 16, 'm': 32, 'n': 8, 't': 16, }
+_HYPER = {}
+_OPEN_FUNCTIONS = ()
+
+
+class Workspace:
+    """All arrays that a call fills, allocated once. Sizes not given are the model's defaults."""
+
+    def __init__(self, dtype=np.float32, **sizes):
+        unknown = sorted(set(sizes) - {'d', 'm', 'n', 't', *_DEFAULT_SIZES})
+        if unknown:
+            raise ValueError(f"Workspace: there is no dimension {', '.join(unknown)}")
+        dtype = np.dtype(dtype)
+        self.dtype, self.sizes = dtype, {**_DEFAULT_SIZES, **{name: int(size) for name, size in sizes.items()}}
+        n_d = self.sizes.setdefault('d', 1)
+        n_m = self.sizes.setdefault('m', 1)
+        n_n = self.sizes.setdefault('n', 1)
+        n_t = self.sizes.setdefault('t', 1)
+        self.Q = np.empty((n_n, n_t, n_d,), dtype)
+        self.K = np.empty((n_n, n_t, n_d,), dtype)
+        self.V = np.empty((n_n, n_t, n_d,), dtype)
+        self.S = np.empty((n_n, n_t, n_t,), dtype)
+        self.M_part = np.broadcast_to(((-1) * np.arange(n_t)[None, :] + np.arange(n_t)[:, None]) >= 0, (n_t, n_t,))
+        self.M = np.empty((n_n, n_t, n_t,), dtype)
+        self.P_part = np.empty((n_n, n_t,), dtype)
+        self.P_part_scratch = np.empty((n_n, n_t, n_t,), dtype)
+        self.O = np.empty((n_n, n_t, n_d,), dtype)
+        self.L_part_2 = np.empty((n_n, n_t, n_d,), dtype)
+        self.d_P = np.empty((n_n, n_t, n_t,), dtype)
+        self.d_M_part = np.empty((n_n, n_t,), dtype)
+        self.d_V = np.empty((n_n, n_t, n_d,), dtype)
+        self.d_K = np.empty((n_n, n_t, n_d,), dtype)
+        self.d_Q = np.empty((n_n, n_t, n_d,), dtype)
+        self.d_W_q = np.empty((n_m, n_d,), dtype)
+        self.d_W_k = np.empty((n_m, n_d,), dtype)
+        self.d_W_v = np.empty((n_m, n_d,), dtype)
+
+
+def _arrays(params, inputs, dtype, kinds):
+    """Return the arrays of those kinds by name, in the dtype of the parameters, and the sizes read from them."""
+    arrays, sizes, shapes = {}, {}, {}
+    for name, kind, axes, classes in _DECLARED:
+        if kind not in kinds:
+            continue
+        given = params if kind == "parameter" else inputs
+        if name not in given:
+            raise ValueError(f"{'params' if kind == 'parameter' else 'inputs'} lacks {name!r}")
+        array = np.asarray(given[name])
+        if array.dtype.kind not in ("iu" if classes is not None else "biuf"):
+            raise ValueError(f"{name} has the dtype {array.dtype}; {'integers' if classes is not None else 'real numbers'} are needed")
+        array = np.ascontiguousarray(array, np.intp if classes is not None else dtype).reshape(array.shape)
+        wanted = "(" + ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else str(axis) for axis in axes) + ")"
+        fits = array.ndim == len(axes) and all(
+            size == (axis if isinstance(axis, int) else sizes.setdefault(axis, size)) for axis, size in zip(axes, array.shape)
+        )
+        if not fits:
+            raise ValueError(f"{name} has the shape {array.shape}; {wanted} is needed")
+        if 0 in array.shape:
+            raise ValueError(f"{name} is empty: its shape is {array.shape}")
+        arrays[name], shapes[name] = array, classes
+    for name, classes in shapes.items():
+        count = sizes.get(classes, classes) if classes is not None else None
+        if isinstance(count, int) and arrays[name].size and not 0 <= arrays[name].min() <= arrays[name].max() < count:
+            raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
+    known = {name for name, *_ in _DECLARED}
+    unknown = sorted(str(name) for name in {*params, *inputs} - known)
+    if unknown:
+        raise ValueError(f"the model has no {', '.join(unknown)}")
+    return arrays, sizes
+
+
+def _prepare(params, inputs, hyper, workspace, functions, kinds):
+    """Check what was given; return the arrays and hyper-parameters by name, and the workspace."""
+    dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
+    dtype = workspace.dtype if workspace is not None else np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
+    arrays, sizes = _arrays(params, inputs, dtype, kinds)
+    unknown = sorted(set(hyper) - set(_HYPER))
+    if unknown:
+        raise ValueError(f"there is no hyper-parameter {', '.join(unknown)}")
+    for name, default in _HYPER.items():
+        value = hyper.get(name, default)
+        if value is None:
+            raise ValueError(f"the hyper-parameter {name!r} has no default: give it in hyper")
+        arrays[name] = float(value)
+    missing = [name for name in _OPEN_FUNCTIONS if name not in functions]
+    if missing:
+        raise ValueError(f"the model leaves {', '.join(missing)} open: give it in functions")
+    if workspace is None:
+        workspace = Workspace(dtype, **sizes)
+    wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
+    if wrong:
+        raise ValueError(f"the workspace has other sizes: it has {workspace.sizes}, the arrays {wrong}")
+    return arrays, workspace
+
+
+def predict(params, inputs, workspace=None, hyper={}, functions={}):
+    """Return the model's outputs as arrays by name; targets are not needed."""
+    inputs = {name: value for name, value in inputs.items() if name not in {n for n, kind, *_ in _DECLARED if kind == "target"}}
+    arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input"))
+    dtype = w.dtype
+    with np.errstate(all="ignore"):
+        X = arrays['X']
+        W_q = arrays['W_q']
+        W_k = arrays['W_k']
+        W_v = arrays['W_v']
+        n_d = w.sizes['d']
+        n_m = w.sizes['m']
+        n_n = w.sizes['n']
+        n_t = w.sizes['t']
+        # Q[i, j, k] = Σ[l](W_q[l, k] X[i, j, l])
+        np.matmul(X.reshape(n_n * n_t, n_m), W_q, out=w.Q.reshape(n_n * n_t, n_d))
+        Q = w.Q
+        # K[i, j, k] = Σ[l](W_k[l, k] X[i, j, l])
+        np.matmul(X.reshape(n_n * n_t, n_m), W_k, out=w.K.reshape(n_n * n_t, n_d))
+        K = w.K
+        # V[i, j, k] = Σ[l](W_v[l, k] X[i, j, l])
+        np.matmul(X.reshape(n_n * n_t, n_m), W_v, out=w.V.reshape(n_n * n_t, n_d))
+        V = w.V
+        # S[i, j, k] = Σ[l](Q[i, j, l] K[i, k, l])/√d
+        S = np.matmul(Q, K.transpose(0, 2, 1), out=w.S)
+        S /= math.sqrt(n_d)
+        # M[i, j, k] = where(j ≥ k, S[i, j, k], −∞)
+        M_part = w.M_part
+        M = w.M
+        np.copyto(M, -math.inf)
+        np.copyto(M, S, where=M_part)
+        # P[i, j, k] = exp(M[i, j, k] − logsumexp[l](M[i, j, l]))
+        P_part = _logsumexp(M, (2,), w.P_part, w.P_part_scratch)
+        M -= P_part[:, :, None]
+        P = M
+        P = np.exp(P, out=w.M)
+        # O[i, j, k] = Σ[l](P[i, j, l] V[i, l, k])
+        O = np.matmul(P, V, out=w.O)
+    return {'O': np.array(O, dtype), }
+
+
+def loss(params, inputs, hyper={}, workspace=None, functions={}):
+    """Return the objective."""
+    arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
+    dtype = w.dtype
+    with np.errstate(all="ignore"):
+        X = arrays['X']
+        Y = arrays['Y']
+        W_q = arrays['W_q']
+        W_k = arrays['W_k']
+        W_v = arrays['W_v']
+        n_d = w.sizes['d']
+        n_m = w.sizes['m']
+        n_n = w.sizes['n']
+        n_t = w.sizes['t']
+        # Q[i, j, k] = Σ[l](W_q[l, k] X[i, j, l])
+        np.matmul(X.reshape(n_n * n_t, n_m), W_q, out=w.Q.reshape(n_n * n_t, n_d))
+        Q = w.Q
+        # K[i, j, k] = Σ[l](W_k[l, k] X[i, j, l])
+        np.matmul(X.reshape(n_n * n_t, n_m), W_k, out=w.K.reshape(n_n * n_t, n_d))
+        K = w.K
+        # V[i, j, k] = Σ[l](W_v[l, k] X[i, j, l])
+        np.matmul(X.reshape(n_n * n_t, n_m), W_v, out=w.V.reshape(n_n * n_t, n_d))
+        V = w.V
+        # S[i, j, k] = Σ[l](Q[i, j, l] K[i, k, l])/√d
+        S = np.matmul(Q, K.transpose(0, 2, 1), out=w.S)
+        S /= math.sqrt(n_d)
+        # M[i, j, k] = where(j ≥ k, S[i, j, k], −∞)
+        M_part = w.M_part
+        M = w.M
+        np.copyto(M, -math.inf)
+        np.copyto(M, S, where=M_part)
+        # P[i, j, k] = exp(M[i, j, k] − logsumexp[l](M[i, j, l]))
+        P_part = _logsumexp(M, (2,), w.P_part, w.P_part_scratch)
+        M -= P_part[:, :, None]
+        P = M
+        P = np.exp(P, out=w.M)
+        # O[i, j, k] = Σ[l](P[i, j, l] V[i, l, k])
+        O = np.matmul(P, V, out=w.O)
+        # L = Σ[i, j, k]((Y[i, j, k] − O[i, j, k])²)/(2 n)
+        L_part_2 = np.subtract(Y, O, out=w.L_part_2)
+        L_part = np.vdot(L_part_2, L_part_2)
+        L = L_part / (2.0 * n_n)
+    return float(L)
+
+
+def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
+    """Return the objective and its gradients by name; those are arrays of the workspace, valid until its next use."""
+    arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
+    dtype = w.dtype
+    with np.errstate(all="ignore"):
+        X = arrays['X']
+        Y = arrays['Y']
+        W_q = arrays['W_q']
+        W_k = arrays['W_k']
+        W_v = arrays['W_v']
+        n_d = w.sizes['d']
+        n_m = w.sizes['m']
+        n_n = w.sizes['n']
+        n_t = w.sizes['t']
+        # Q[i, j, k] = Σ[l](W_q[l, k] X[i, j, l])
+        np.matmul(X.reshape(n_n * n_t, n_m), W_q, out=w.Q.reshape(n_n * n_t, n_d))
+        Q = w.Q
+        # K[i, j, k] = Σ[l](W_k[l, k] X[i, j, l])
+        np.matmul(X.reshape(n_n * n_t, n_m), W_k, out=w.K.reshape(n_n * n_t, n_d))
+        K = w.K
+        # V[i, j, k] = Σ[l](W_v[l, k] X[i, j, l])
+        np.matmul(X.reshape(n_n * n_t, n_m), W_v, out=w.V.reshape(n_n * n_t, n_d))
+        V = w.V
+        # S[i, j, k] = Σ[l](Q[i, j, l] K[i, k, l])/√d
+        S = np.matmul(Q, K.transpose(0, 2, 1), out=w.S)
+        S /= math.sqrt(n_d)
+        # M[i, j, k] = where(j ≥ k, S[i, j, k], −∞)
+        M_part = w.M_part
+        M = w.M
+        np.copyto(M, -math.inf)
+        np.copyto(M, S, where=M_part)
+        # P[i, j, k] = exp(M[i, j, k] − logsumexp[l](M[i, j, l]))
+        P_part = _logsumexp(M, (2,), w.P_part, w.P_part_scratch)
+        M -= P_part[:, :, None]
+        P = M
+        P = np.exp(P, out=w.M)
+        # O[i, j, k] = Σ[l](P[i, j, l] V[i, l, k])
+        O = np.matmul(P, V, out=w.O)
+        # L = Σ[i, j, k]((Y[i, j, k] − O[i, j, k])²)/(2 n)
+        L_part_2 = np.subtract(Y, O, out=w.L_part_2)
+        L_part = np.vdot(L_part_2, L_part_2)
+        L = L_part / (2.0 * n_n)
+        # (∂L/∂O)[i, j, k] = (O[i, j, k] − Y[i, j, k])/n
+        L_part_2 *= (-1.0 / n_n)
+        d_O = L_part_2
+        # (∂L/∂P)[i, j, k] = Σ[l]((∂L/∂O)[i, j, l] V[i, k, l])
+        d_P = np.matmul(d_O, V.transpose(0, 2, 1), out=w.d_P)
+        # (∂L/∂M)[i, j, k] = P[i, j, k] ((∂L/∂P)[i, j, k] − Σ[l]((∂L/∂P)[i, j, l] P[i, j, l]))
+        d_M_part = np.einsum("abc,abc->ab", P, d_P, out=w.d_M_part)
+        d_P -= d_M_part[:, :, None]
+        d_M = d_P
+        d_M = np.multiply(P, d_M, out=w.d_P)
+        # (∂L/∂V)[i, j, k] = Σ[l]((∂L/∂O)[i, l, k] P[i, l, j])
+        d_V = np.matmul(P.transpose(0, 2, 1), d_O, out=w.d_V)
+        # (∂L/∂K)[i, j, k] = Σ[l]((∂L/∂S)[i, l, j] Q[i, l, k])/√d
+        d_K = np.matmul(d_M.transpose(0, 2, 1), Q, out=w.d_K)
+        d_K /= math.sqrt(n_d)
+        # (∂L/∂Q)[i, j, k] = Σ[l]((∂L/∂S)[i, j, l] K[i, l, k])/√d
+        d_Q = np.matmul(d_M, K, out=w.d_Q)
+        d_Q /= math.sqrt(n_d)
+        # (∂L/∂W_q)[i, j] = Σ[k, l]((∂L/∂Q)[k, l, j] X[k, l, i])
+        d_W_q = np.matmul(X.transpose(2, 0, 1).reshape(n_m, n_n * n_t), d_Q.reshape(n_n * n_t, n_d), out=w.d_W_q)
+        # (∂L/∂W_k)[i, j] = Σ[k, l]((∂L/∂K)[k, l, j] X[k, l, i])
+        d_W_k = np.matmul(X.transpose(2, 0, 1).reshape(n_m, n_n * n_t), d_K.reshape(n_n * n_t, n_d), out=w.d_W_k)
+        # (∂L/∂W_v)[i, j] = Σ[k, l]((∂L/∂V)[k, l, j] X[k, l, i])
+        d_W_v = np.matmul(X.transpose(2, 0, 1).reshape(n_m, n_n * n_t), d_V.reshape(n_n * n_t, n_d), out=w.d_W_v)
+    return float(L), {
+        'W_q': d_W_q,
+        'W_k': d_W_k,
+        'W_v': d_W_v,
+    }
+
+
+def init(seed=0, dtype=np.float32, sizes={}):
+    """Return initial parameters: weights normal with variance 1 / fan-in, what multiplies 1, what is added 0."""
+    sizes = {**_DEFAULT_SIZES, **sizes}
+    needed = {axis for _, kind, axes, _ in _DECLARED if kind == "parameter" for axis in axes if isinstance(axis, str)}
+    missing = sorted(needed - set(sizes))
+    if missing:
+        raise ValueError(f"sizes lacks {', '.join(missing)}, which has no default")
+    random = np.random.default_rng(seed)
+    return {
+        'W_q': (random.standard_normal((sizes['m'], sizes['d'],)) / math.sqrt(sizes['m'])).astype(dtype),
+        'W_k': (random.standard_normal((sizes['m'], sizes['d'],)) / math.sqrt(sizes['m'])).astype(dtype),
+        'W_v': (random.standard_normal((sizes['m'], sizes['d'],)) / math.sqrt(sizes['m'])).astype(dtype),
+    }
+
+
+def _logsumexp(x, axes, out, scratch):
+    """log of the sum of exp(x) over the axes, shifted by the largest entry."""
+    shift = np.max(x, axis=axes, keepdims=True)
+    shift = np.where(np.isfinite(shift), shift, 0)
+    np.subtract(x, shift, out=scratch)
+    np.exp(scratch, out=scratch)
+    total = np.sum(scratch, axis=axes, out=out)
+    if out is None:
+        return np.log(total) + np.squeeze(shift, axes)
+    np.log(out, out=out)
+    out += np.squeeze(shift, axes)
+    return out
+# symbackprop-seal:dd7c034f934e66fd

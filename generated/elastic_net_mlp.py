@@ -1,0 +1,327 @@
+"""one hidden layer with an activation given by its formula and an elastic-net penalty
+
+Written by symbackprop 0.1.0 from the model below; edit the model, not this file.
+
+    # one hidden layer with an activation given by its formula and an elastic-net penalty
+    dim d = 20, h = 32, q = 3
+    batch n = 64
+    input  x[d]
+    target y[q]
+    param  W1[h, d], b1[h], W2[q, h], b2[q]
+    hyper  beta = 1.5, alpha = 0.001, lambda = 0.01
+    function swish(u) = u / (1 + exp(-beta u))
+
+    z = W1 x + b1
+    a = swish(z)
+    o = W2 a + b2
+    L = 1/2 ||y - o||^2
+    s = alpha (||W1||_1 + ||W2||_1) + lambda (||W1||^2 + ||W2||^2)
+    J = L + s
+    minimize J
+"""
+
+import math
+
+import numpy as np
+
+# name, kind, axes, number of classes
+_DECLARED = (
+    ('x', 'input', ('n', 'd',), None),
+    ('y', 'target', ('n', 'q',), None),
+    ('W1', 'parameter', ('h', 'd',), None),
+    ('b1', 'parameter', ('h',), None),
+    ('W2', 'parameter', ('q', 'h',), None),
+    ('b2', 'parameter', ('q',), None),
+    ('beta', 'hyper', (), None),
+    ('alpha', 'hyper', (), None),
+    ('lambda', 'hyper', (), None),
+)
+_DEFAULT_SIZES = {'d': 20, 'h': 32, 'n': 64, 'q': 3, }
+_HYPER = {'beta': 1.5, 'alpha': 0.001, 'lambda': 0.01, }
+_OPEN_FUNCTIONS = ()
+
+
+class Workspace:
+    """All arrays that a call fills, allocated once. Sizes not given are the model's defaults."""
+
+    def __init__(self, dtype=np.float32, **sizes):
+        unknown = sorted(set(sizes) - {'d', 'h', 'n', 'q', *_DEFAULT_SIZES})
+        if unknown:
+            raise ValueError(f"Workspace: there is no dimension {', '.join(unknown)}")
+        dtype = np.dtype(dtype)
+        self.dtype, self.sizes = dtype, {**_DEFAULT_SIZES, **{name: int(size) for name, size in sizes.items()}}
+        n_d = self.sizes.setdefault('d', 1)
+        n_h = self.sizes.setdefault('h', 1)
+        n_n = self.sizes.setdefault('n', 1)
+        n_q = self.sizes.setdefault('q', 1)
+        self.z = np.empty((n_n, n_h,), dtype)
+        self.a_part = np.empty((n_n, n_h,), dtype)
+        self.a = np.empty((n_n, n_h,), dtype)
+        self.o = np.empty((n_n, n_q,), dtype)
+        self.L_part = np.empty((n_n, n_q,), dtype)
+        self.L = np.empty((n_n,), dtype)
+        self.s_part_9 = np.empty((n_q, n_h,), dtype)
+        self.s_part_6 = np.empty((n_h, n_d,), dtype)
+        self.d_a = np.empty((n_n, n_h,), dtype)
+        self.d_z_part_3 = np.empty((n_n, n_h,), dtype)
+        self.d_W1 = np.empty((n_h, n_d,), dtype)
+        self.d_W1_part_2 = np.empty((n_h, n_d,), dtype)
+        self.d_W1_part = np.empty((n_h, n_d,), dtype)
+        self.d_b1 = np.empty((n_h,), dtype)
+        self.d_W2 = np.empty((n_q, n_h,), dtype)
+        self.d_W2_part_2 = np.empty((n_q, n_h,), dtype)
+        self.d_W2_part = np.empty((n_q, n_h,), dtype)
+        self.d_b2 = np.empty((n_q,), dtype)
+
+
+def _arrays(params, inputs, dtype, kinds):
+    """Return the arrays of those kinds by name, in the dtype of the parameters, and the sizes read from them."""
+    arrays, sizes, shapes = {}, {}, {}
+    for name, kind, axes, classes in _DECLARED:
+        if kind not in kinds:
+            continue
+        given = params if kind == "parameter" else inputs
+        if name not in given:
+            raise ValueError(f"{'params' if kind == 'parameter' else 'inputs'} lacks {name!r}")
+        array = np.asarray(given[name])
+        if array.dtype.kind not in ("iu" if classes is not None else "biuf"):
+            raise ValueError(f"{name} has the dtype {array.dtype}; {'integers' if classes is not None else 'real numbers'} are needed")
+        array = np.ascontiguousarray(array, np.intp if classes is not None else dtype).reshape(array.shape)
+        wanted = "(" + ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else str(axis) for axis in axes) + ")"
+        fits = array.ndim == len(axes) and all(
+            size == (axis if isinstance(axis, int) else sizes.setdefault(axis, size)) for axis, size in zip(axes, array.shape)
+        )
+        if not fits:
+            raise ValueError(f"{name} has the shape {array.shape}; {wanted} is needed")
+        if 0 in array.shape:
+            raise ValueError(f"{name} is empty: its shape is {array.shape}")
+        arrays[name], shapes[name] = array, classes
+    for name, classes in shapes.items():
+        count = sizes.get(classes, classes) if classes is not None else None
+        if isinstance(count, int) and arrays[name].size and not 0 <= arrays[name].min() <= arrays[name].max() < count:
+            raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
+    known = {name for name, *_ in _DECLARED}
+    unknown = sorted(str(name) for name in {*params, *inputs} - known)
+    if unknown:
+        raise ValueError(f"the model has no {', '.join(unknown)}")
+    return arrays, sizes
+
+
+def _prepare(params, inputs, hyper, workspace, functions, kinds):
+    """Check what was given; return the arrays and hyper-parameters by name, and the workspace."""
+    dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
+    dtype = workspace.dtype if workspace is not None else np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
+    arrays, sizes = _arrays(params, inputs, dtype, kinds)
+    unknown = sorted(set(hyper) - set(_HYPER))
+    if unknown:
+        raise ValueError(f"there is no hyper-parameter {', '.join(unknown)}")
+    for name, default in _HYPER.items():
+        value = hyper.get(name, default)
+        if value is None:
+            raise ValueError(f"the hyper-parameter {name!r} has no default: give it in hyper")
+        arrays[name] = float(value)
+    missing = [name for name in _OPEN_FUNCTIONS if name not in functions]
+    if missing:
+        raise ValueError(f"the model leaves {', '.join(missing)} open: give it in functions")
+    if workspace is None:
+        workspace = Workspace(dtype, **sizes)
+    wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
+    if wrong:
+        raise ValueError(f"the workspace has other sizes: it has {workspace.sizes}, the arrays {wrong}")
+    return arrays, workspace
+
+
+def predict(params, inputs, workspace=None, hyper={}, functions={}):
+    """Return the model's outputs as arrays by name; targets are not needed."""
+    inputs = {name: value for name, value in inputs.items() if name not in {n for n, kind, *_ in _DECLARED if kind == "target"}}
+    arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input"))
+    dtype = w.dtype
+    with np.errstate(all="ignore"):
+        x = arrays['x']
+        W1 = arrays['W1']
+        b1 = arrays['b1']
+        W2 = arrays['W2']
+        b2 = arrays['b2']
+        beta = arrays['beta']
+        n_d = w.sizes['d']
+        n_h = w.sizes['h']
+        n_n = w.sizes['n']
+        n_q = w.sizes['q']
+        # Z = X W1ᵀ + 𝟏 b1ᵀ
+        z = np.matmul(x, W1.T, out=w.z)
+        z += b1
+        # A = swish(Z)
+        a_part = np.multiply(z, beta, out=w.a_part)
+        a_part = _sigmoid(a_part, w.a_part)
+        a = np.multiply(z, a_part, out=w.a)
+        # O = A W2ᵀ + 𝟏 b2ᵀ
+        o = np.matmul(a, W2.T, out=w.o)
+        o += b2
+    return {'o': np.array(o, dtype), }
+
+
+def loss(params, inputs, hyper={}, workspace=None, functions={}):
+    """Return the objective."""
+    arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
+    dtype = w.dtype
+    with np.errstate(all="ignore"):
+        x = arrays['x']
+        y = arrays['y']
+        W1 = arrays['W1']
+        b1 = arrays['b1']
+        W2 = arrays['W2']
+        b2 = arrays['b2']
+        beta = arrays['beta']
+        alpha = arrays['alpha']
+        lambda_ = arrays['lambda']
+        n_d = w.sizes['d']
+        n_h = w.sizes['h']
+        n_n = w.sizes['n']
+        n_q = w.sizes['q']
+        # Z = X W1ᵀ + 𝟏 b1ᵀ
+        z = np.matmul(x, W1.T, out=w.z)
+        z += b1
+        # A = swish(Z)
+        a_part = np.multiply(z, beta, out=w.a_part)
+        a_part = _sigmoid(a_part, w.a_part)
+        a = np.multiply(z, a_part, out=w.a)
+        # O = A W2ᵀ + 𝟏 b2ᵀ
+        o = np.matmul(a, W2.T, out=w.o)
+        o += b2
+        # L = ½ rowsum((Y − O) ⊙ (Y − O))
+        L_part = np.subtract(y, o, out=w.L_part)
+        L = np.einsum("ab,ab->a", L_part, L_part, out=w.L)
+        L *= 0.5
+        # s = α (‖W2‖_1 + ‖W1‖_1) + λ (‖W1‖_F² + ‖W2‖_F²)
+        s_part_10 = np.vdot(W1, W1)
+        s_part_9 = np.abs(W2, out=w.s_part_9)
+        s_part_8 = np.sum(s_part_9)
+        s_part_7 = np.vdot(W2, W2)
+        s_part_6 = np.abs(W1, out=w.s_part_6)
+        s_part_5 = np.sum(s_part_6)
+        s_part_4 = s_part_8 + s_part_5
+        s_part_3 = alpha * s_part_4
+        s_part_2 = s_part_10 + s_part_7
+        s_part = lambda_ * s_part_2
+        s = s_part_3 + s_part
+        # J = mean(L) + s
+        J_part_2 = np.sum(L)
+        J_part = J_part_2 / n_n
+        J = J_part + s
+    return float(J)
+
+
+def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
+    """Return the objective and its gradients by name; those are arrays of the workspace, valid until its next use."""
+    arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
+    dtype = w.dtype
+    with np.errstate(all="ignore"):
+        x = arrays['x']
+        y = arrays['y']
+        W1 = arrays['W1']
+        b1 = arrays['b1']
+        W2 = arrays['W2']
+        b2 = arrays['b2']
+        beta = arrays['beta']
+        alpha = arrays['alpha']
+        lambda_ = arrays['lambda']
+        n_d = w.sizes['d']
+        n_h = w.sizes['h']
+        n_n = w.sizes['n']
+        n_q = w.sizes['q']
+        # Z = X W1ᵀ + 𝟏 b1ᵀ
+        z = np.matmul(x, W1.T, out=w.z)
+        z += b1
+        # A = swish(Z)
+        a_part = np.multiply(z, beta, out=w.a_part)
+        a_part = _sigmoid(a_part, w.a_part)
+        a = np.multiply(z, a_part, out=w.a)
+        # O = A W2ᵀ + 𝟏 b2ᵀ
+        o = np.matmul(a, W2.T, out=w.o)
+        o += b2
+        # L = ½ rowsum((Y − O) ⊙ (Y − O))
+        L_part = np.subtract(y, o, out=w.L_part)
+        L = np.einsum("ab,ab->a", L_part, L_part, out=w.L)
+        L *= 0.5
+        # s = α (‖W2‖_1 + ‖W1‖_1) + λ (‖W1‖_F² + ‖W2‖_F²)
+        s_part_10 = np.vdot(W1, W1)
+        s_part_9 = np.abs(W2, out=w.s_part_9)
+        s_part_8 = np.sum(s_part_9)
+        s_part_7 = np.vdot(W2, W2)
+        s_part_6 = np.abs(W1, out=w.s_part_6)
+        s_part_5 = np.sum(s_part_6)
+        s_part_4 = s_part_8 + s_part_5
+        s_part_3 = alpha * s_part_4
+        s_part_2 = s_part_10 + s_part_7
+        s_part = lambda_ * s_part_2
+        s = s_part_3 + s_part
+        # J = mean(L) + s
+        J_part_2 = np.sum(L)
+        J_part = J_part_2 / n_n
+        J = J_part + s
+        # ∂J/∂O = (O − Y)/n
+        L_part *= (-1.0 / n_n)
+        d_o = L_part
+        # ∂J/∂A = (∂J/∂O) W2
+        d_a = np.matmul(d_o, W2, out=w.d_a)
+        # ∂J/∂Z = ∂J/∂A ⊙ swish′(Z)
+        z *= a_part
+        d_z_part_2 = z
+        d_z_part_3 = np.subtract(a_part, 1.0, out=w.d_z_part_3)
+        d_z_part_2 *= d_z_part_3
+        d_z_part_2 *= beta
+        a_part -= d_z_part_2
+        d_z_part = a_part
+        d_a *= d_z_part
+        d_z = d_a
+        # ∂J/∂W1 = (∂J/∂Z)ᵀ X + α sign(W1) + 2 λ W1
+        d_W1 = np.matmul(d_z.T, x, out=w.d_W1)
+        d_W1_part_2 = np.multiply(W1, lambda_, out=w.d_W1_part_2)
+        d_W1_part_2 *= 2.0
+        d_W1 += d_W1_part_2
+        d_W1_part = np.sign(W1, out=w.d_W1_part)
+        d_W1_part *= alpha
+        d_W1 += d_W1_part
+        # ∂J/∂b1 = (∂J/∂Z)ᵀ 𝟏
+        d_b1 = np.sum(d_z, axis=0, out=w.d_b1)
+        # ∂J/∂W2 = (∂J/∂O)ᵀ A + α sign(W2) + 2 λ W2
+        d_W2 = np.matmul(d_o.T, a, out=w.d_W2)
+        d_W2_part_2 = np.multiply(W2, lambda_, out=w.d_W2_part_2)
+        d_W2_part_2 *= 2.0
+        d_W2 += d_W2_part_2
+        d_W2_part = np.sign(W2, out=w.d_W2_part)
+        d_W2_part *= alpha
+        d_W2 += d_W2_part
+        # ∂J/∂b2 = (∂J/∂O)ᵀ 𝟏
+        d_b2 = np.sum(d_o, axis=0, out=w.d_b2)
+    return float(J), {
+        'W1': d_W1,
+        'b1': d_b1,
+        'W2': d_W2,
+        'b2': d_b2,
+    }
+
+
+def init(seed=0, dtype=np.float32, sizes={}):
+    """Return initial parameters: weights normal with variance 1 / fan-in, what multiplies 1, what is added 0."""
+    sizes = {**_DEFAULT_SIZES, **sizes}
+    needed = {axis for _, kind, axes, _ in _DECLARED if kind == "parameter" for axis in axes if isinstance(axis, str)}
+    missing = sorted(needed - set(sizes))
+    if missing:
+        raise ValueError(f"sizes lacks {', '.join(missing)}, which has no default")
+    random = np.random.default_rng(seed)
+    return {
+        'W1': (random.standard_normal((sizes['h'], sizes['d'],)) / math.sqrt(sizes['d'])).astype(dtype),
+        'b1': np.zeros((sizes['h'],), dtype),
+        'W2': (random.standard_normal((sizes['q'], sizes['h'],)) / math.sqrt(sizes['h'])).astype(dtype),
+        'b2': np.zeros((sizes['q'],), dtype),
+    }
+
+
+def _sigmoid(x, out):
+    """1 / (1 + exp(-x)); where exp overflows the result is 0."""
+    np.negative(x, out=out)
+    np.exp(out, out=out)
+    out += 1
+    return np.reciprocal(out, out=out)
+# symbackprop-seal:c2f5da5c4c541fd8

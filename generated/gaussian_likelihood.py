@@ -1,0 +1,254 @@
+"""the negative log-likelihood of a Gaussian with a full covariance matrix
+
+Written by symbackprop 0.1.0 from the model below; edit the model, not this file.
+
+    # the negative log-likelihood of a Gaussian with a full covariance matrix
+    dim d = 8
+    batch n = 128
+    input x[d]
+    param mu[d], A[d, d]
+    hyper epsilon = 0.1
+
+    Sigma = A A^T + epsilon I           # positive definite whatever A is
+    r = x - mu
+    ell = -1/2 (r^T Sigma^-1 r + logdet(Sigma) + d log(2 pi))
+    L = -ell
+    output ell                          # the log-density of each example
+    minimize L
+"""
+
+import math
+
+import numpy as np
+
+# name, kind, axes, number of classes
+_DECLARED = (
+    ('x', 'input', ('n', 'd',), None),
+    ('mu', 'parameter', ('d',), None),
+    ('A', 'parameter', ('d', 'd',), None),
+    ('epsilon', 'hyper', (), None),
+)
+_DEFAULT_SIZES = {'d': 8, 'n': 128, }
+_HYPER = {'epsilon': 0.1, }
+_OPEN_FUNCTIONS = ()
+
+
+class Workspace:
+    """All arrays that a call fills, allocated once. Sizes not given are the model's defaults."""
+
+    def __init__(self, dtype=np.float32, **sizes):
+        unknown = sorted(set(sizes) - {'d', 'n', *_DEFAULT_SIZES})
+        if unknown:
+            raise ValueError(f"Workspace: there is no dimension {', '.join(unknown)}")
+        dtype = np.dtype(dtype)
+        self.dtype, self.sizes = dtype, {**_DEFAULT_SIZES, **{name: int(size) for name, size in sizes.items()}}
+        n_d = self.sizes.setdefault('d', 1)
+        n_n = self.sizes.setdefault('n', 1)
+        self.Sigma = np.empty((n_d, n_d,), dtype)
+        self.Sigma_part_2 = np.broadcast_to(((-1) * np.arange(n_d)[None, :] + np.arange(n_d)[:, None]) == 0, (n_d, n_d,))
+        self.Sigma_part = np.empty((n_d, n_d,), dtype)
+        self.r = np.empty((n_n, n_d,), dtype)
+        self.ell_part_3 = np.empty((n_n, n_d,), dtype)
+        self.ell = np.empty((n_n,), dtype)
+        self.d_r = np.empty((n_n, n_d,), dtype)
+        self.d_r_part = np.empty((n_n, n_d,), dtype)
+        self.d_Sigma_part_2 = np.empty((n_d, n_d,), dtype)
+        self.d_Sigma_part = np.empty((n_d, n_d,), dtype)
+        self.d_Sigma = np.empty((n_d, n_d,), dtype)
+        self.d_mu = np.empty((n_d,), dtype)
+        self.d_A = np.empty((n_d, n_d,), dtype)
+        self.d_A_part = np.empty((n_d, n_d,), dtype)
+
+
+def _arrays(params, inputs, dtype, kinds):
+    """Return the arrays of those kinds by name, in the dtype of the parameters, and the sizes read from them."""
+    arrays, sizes, shapes = {}, {}, {}
+    for name, kind, axes, classes in _DECLARED:
+        if kind not in kinds:
+            continue
+        given = params if kind == "parameter" else inputs
+        if name not in given:
+            raise ValueError(f"{'params' if kind == 'parameter' else 'inputs'} lacks {name!r}")
+        array = np.asarray(given[name])
+        if array.dtype.kind not in ("iu" if classes is not None else "biuf"):
+            raise ValueError(f"{name} has the dtype {array.dtype}; {'integers' if classes is not None else 'real numbers'} are needed")
+        array = np.ascontiguousarray(array, np.intp if classes is not None else dtype).reshape(array.shape)
+        wanted = "(" + ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else str(axis) for axis in axes) + ")"
+        fits = array.ndim == len(axes) and all(
+            size == (axis if isinstance(axis, int) else sizes.setdefault(axis, size)) for axis, size in zip(axes, array.shape)
+        )
+        if not fits:
+            raise ValueError(f"{name} has the shape {array.shape}; {wanted} is needed")
+        if 0 in array.shape:
+            raise ValueError(f"{name} is empty: its shape is {array.shape}")
+        arrays[name], shapes[name] = array, classes
+    for name, classes in shapes.items():
+        count = sizes.get(classes, classes) if classes is not None else None
+        if isinstance(count, int) and arrays[name].size and not 0 <= arrays[name].min() <= arrays[name].max() < count:
+            raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
+    known = {name for name, *_ in _DECLARED}
+    unknown = sorted(str(name) for name in {*params, *inputs} - known)
+    if unknown:
+        raise ValueError(f"the model has no {', '.join(unknown)}")
+    return arrays, sizes
+
+
+def _prepare(params, inputs, hyper, workspace, functions, kinds):
+    """Check what was given; return the arrays and hyper-parameters by name, and the workspace."""
+    dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
+    dtype = workspace.dtype if workspace is not None else np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
+    arrays, sizes = _arrays(params, inputs, dtype, kinds)
+    unknown = sorted(set(hyper) - set(_HYPER))
+    if unknown:
+        raise ValueError(f"there is no hyper-parameter {', '.join(unknown)}")
+    for name, default in _HYPER.items():
+        value = hyper.get(name, default)
+        if value is None:
+            raise ValueError(f"the hyper-parameter {name!r} has no default: give it in hyper")
+        arrays[name] = float(value)
+    missing = [name for name in _OPEN_FUNCTIONS if name not in functions]
+    if missing:
+        raise ValueError(f"the model leaves {', '.join(missing)} open: give it in functions")
+    if workspace is None:
+        workspace = Workspace(dtype, **sizes)
+    wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
+    if wrong:
+        raise ValueError(f"the workspace has other sizes: it has {workspace.sizes}, the arrays {wrong}")
+    return arrays, workspace
+
+
+def predict(params, inputs, workspace=None, hyper={}, functions={}):
+    """Return the model's outputs as arrays by name; targets are not needed."""
+    inputs = {name: value for name, value in inputs.items() if name not in {n for n, kind, *_ in _DECLARED if kind == "target"}}
+    arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input"))
+    dtype = w.dtype
+    with np.errstate(all="ignore"):
+        x = arrays['x']
+        mu = arrays['mu']
+        A = arrays['A']
+        epsilon = arrays['epsilon']
+        n_d = w.sizes['d']
+        n_n = w.sizes['n']
+        # Σ = A Aᵀ + ε I
+        Sigma = np.matmul(A, A.T, out=w.Sigma)
+        Sigma_part_2 = w.Sigma_part_2
+        Sigma_part = np.multiply(Sigma_part_2, epsilon, out=w.Sigma_part)
+        Sigma += Sigma_part
+        # R = X − 𝟏 μᵀ
+        r = np.subtract(x, mu, out=w.r)
+        # ell[i] = −d log(2 π)/2 − ½ logdet(Σ) − ½ Σ[j, k](R[i, j] R[i, k] (Σ⁻¹)[j, k])
+        ell_part_4 = np.linalg.inv(Sigma)
+        ell_part_3 = np.matmul(r, ell_part_4, out=w.ell_part_3)
+        np.matmul(r[..., None, :], ell_part_3[..., None], out=w.ell[..., None][..., None])
+        ell = w.ell
+        ell_part_2 = np.linalg.slogdet(Sigma)[1]
+        ell *= -0.5
+        ell_part = ell_part_2 * 0.5
+        ell -= ell_part
+        ell -= ((n_d * 1.8378770664093456) / 2.0)
+    return {'ell': np.array(ell, dtype), }
+
+
+def loss(params, inputs, hyper={}, workspace=None, functions={}):
+    """Return the objective."""
+    arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
+    dtype = w.dtype
+    with np.errstate(all="ignore"):
+        x = arrays['x']
+        mu = arrays['mu']
+        A = arrays['A']
+        epsilon = arrays['epsilon']
+        n_d = w.sizes['d']
+        n_n = w.sizes['n']
+        # Σ = A Aᵀ + ε I
+        Sigma = np.matmul(A, A.T, out=w.Sigma)
+        Sigma_part_2 = w.Sigma_part_2
+        Sigma_part = np.multiply(Sigma_part_2, epsilon, out=w.Sigma_part)
+        Sigma += Sigma_part
+        # R = X − 𝟏 μᵀ
+        r = np.subtract(x, mu, out=w.r)
+        # ell[i] = −d log(2 π)/2 − ½ logdet(Σ) − ½ Σ[j, k](R[i, j] R[i, k] (Σ⁻¹)[j, k])
+        ell_part_4 = np.linalg.inv(Sigma)
+        ell_part_3 = np.matmul(r, ell_part_4, out=w.ell_part_3)
+        np.matmul(r[..., None, :], ell_part_3[..., None], out=w.ell[..., None][..., None])
+        ell = w.ell
+        ell_part_2 = np.linalg.slogdet(Sigma)[1]
+        ell *= -0.5
+        ell_part = ell_part_2 * 0.5
+        ell -= ell_part
+        ell -= ((n_d * 1.8378770664093456) / 2.0)
+        # L = −mean(ell)
+        L_part = np.sum(ell)
+        L = L_part * (-1.0 / n_n)
+    return float(L)
+
+
+def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
+    """Return the objective and its gradients by name; those are arrays of the workspace, valid until its next use."""
+    arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
+    dtype = w.dtype
+    with np.errstate(all="ignore"):
+        x = arrays['x']
+        mu = arrays['mu']
+        A = arrays['A']
+        epsilon = arrays['epsilon']
+        n_d = w.sizes['d']
+        n_n = w.sizes['n']
+        # Σ = A Aᵀ + ε I
+        Sigma = np.matmul(A, A.T, out=w.Sigma)
+        Sigma_part_2 = w.Sigma_part_2
+        Sigma_part = np.multiply(Sigma_part_2, epsilon, out=w.Sigma_part)
+        Sigma += Sigma_part
+        # R = X − 𝟏 μᵀ
+        r = np.subtract(x, mu, out=w.r)
+        # ell[i] = −d log(2 π)/2 − ½ logdet(Σ) − ½ Σ[j, k](R[i, j] R[i, k] (Σ⁻¹)[j, k])
+        ell_part_4 = np.linalg.inv(Sigma)
+        ell_part_3 = np.matmul(r, ell_part_4, out=w.ell_part_3)
+        np.matmul(r[..., None, :], ell_part_3[..., None], out=w.ell[..., None][..., None])
+        ell = w.ell
+        ell_part_2 = np.linalg.slogdet(Sigma)[1]
+        ell *= -0.5
+        ell_part = ell_part_2 * 0.5
+        ell -= ell_part
+        ell -= ((n_d * 1.8378770664093456) / 2.0)
+        # L = −mean(ell)
+        L_part = np.sum(ell)
+        L = L_part * (-1.0 / n_n)
+        # ∂L/∂R = (R Σ⁻¹ + R (Σ⁻¹)ᵀ)/(2 n)
+        d_r = np.matmul(r, ell_part_4, out=w.d_r)
+        d_r_part = np.matmul(r, ell_part_4.T, out=w.d_r_part)
+        d_r += d_r_part
+        d_r /= (2.0 * n_n)
+        # ∂L/∂Σ = ½ ((Σ⁻¹)ᵀ − (Σ⁻¹)ᵀ Rᵀ R (Σ⁻¹)ᵀ/n)
+        d_Sigma_part_2 = np.matmul(r.T, r, out=w.d_Sigma_part_2)
+        d_Sigma_part = np.matmul(ell_part_4, d_Sigma_part_2, out=w.d_Sigma_part)
+        d_Sigma = np.matmul(ell_part_4.T, d_Sigma_part.T, out=w.d_Sigma)
+        d_Sigma /= n_n
+        d_Sigma = np.subtract(ell_part_4.T, d_Sigma, out=w.d_Sigma)
+        d_Sigma *= 0.5
+        # ∂L/∂μ = −(∂L/∂R)ᵀ 𝟏
+        d_mu = np.sum(d_r, axis=0, out=w.d_mu)
+        d_mu = np.negative(d_mu, out=w.d_mu)
+        # ∂L/∂A = (∂L/∂Σ)ᵀ A + (∂L/∂Σ) A
+        d_A = np.matmul(d_Sigma.T, A, out=w.d_A)
+        d_A_part = np.matmul(d_Sigma, A, out=w.d_A_part)
+        d_A += d_A_part
+    return float(L), {
+        'mu': d_mu,
+        'A': d_A,
+    }
+
+
+def init(seed=0, dtype=np.float32, sizes={}):
+    """Return initial parameters: weights normal with variance 1 / fan-in, what multiplies 1, what is added 0."""
+    sizes = {**_DEFAULT_SIZES, **sizes}
+    needed = {axis for _, kind, axes, _ in _DECLARED if kind == "parameter" for axis in axes if isinstance(axis, str)}
+    missing = sorted(needed - set(sizes))
+    if missing:
+        raise ValueError(f"sizes lacks {', '.join(missing)}, which has no default")
+    random = np.random.default_rng(seed)
+    return {
+        'mu': np.zeros((sizes['d'],), dtype),
+        'A': (random.standard_normal((sizes['d'], sizes['d'],)) / math.sqrt(sizes['d'])).astype(dtype),
+    }
+# symbackprop-seal:45925334ee03745e

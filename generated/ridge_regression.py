@@ -1,0 +1,207 @@
+"""ridge regression with an intercept, on a design matrix
+
+Written by symbackprop 0.1.0 from the model below; edit the model, not this file.
+
+    # ridge regression with an intercept, on a design matrix
+    dim n = 100, d = 10
+    input  X[n, d]
+    target y[n]
+    param  w[d], b[]
+    hyper  lambda = 0.1
+
+    y_hat = X w + b
+    L = 1/2 ||y - y_hat||^2
+    s = lambda/2 ||w||^2                # the intercept is not penalised
+    J = L + s
+    minimize J
+"""
+
+import math
+
+import numpy as np
+
+# name, kind, axes, number of classes
+_DECLARED = (
+    ('X', 'input', ('n', 'd',), None),
+    ('y', 'target', ('n',), None),
+    ('w', 'parameter', ('d',), None),
+    ('b', 'parameter', (), None),
+    ('lambda', 'hyper', (), None),
+)
+_DEFAULT_SIZES = {'d': 10, 'n': 100, }
+_HYPER = {'lambda': 0.1, }
+_OPEN_FUNCTIONS = ()
+
+
+class Workspace:
+    """All arrays that a call fills, allocated once. Sizes not given are the model's defaults."""
+
+    def __init__(self, dtype=np.float32, **sizes):
+        unknown = sorted(set(sizes) - {'d', 'n', *_DEFAULT_SIZES})
+        if unknown:
+            raise ValueError(f"Workspace: there is no dimension {', '.join(unknown)}")
+        dtype = np.dtype(dtype)
+        self.dtype, self.sizes = dtype, {**_DEFAULT_SIZES, **{name: int(size) for name, size in sizes.items()}}
+        n_d = self.sizes.setdefault('d', 1)
+        n_n = self.sizes.setdefault('n', 1)
+        self.y_hat = np.empty((n_n,), dtype)
+        self.L_part_2 = np.empty((n_n,), dtype)
+        self.d_y_hat = np.empty((n_n,), dtype)
+        self.d_w_ = np.empty((n_d,), dtype)
+        self.d_w__part = np.empty((n_d,), dtype)
+
+
+def _arrays(params, inputs, dtype, kinds):
+    """Return the arrays of those kinds by name, in the dtype of the parameters, and the sizes read from them."""
+    arrays, sizes, shapes = {}, {}, {}
+    for name, kind, axes, classes in _DECLARED:
+        if kind not in kinds:
+            continue
+        given = params if kind == "parameter" else inputs
+        if name not in given:
+            raise ValueError(f"{'params' if kind == 'parameter' else 'inputs'} lacks {name!r}")
+        array = np.asarray(given[name])
+        if array.dtype.kind not in ("iu" if classes is not None else "biuf"):
+            raise ValueError(f"{name} has the dtype {array.dtype}; {'integers' if classes is not None else 'real numbers'} are needed")
+        array = np.ascontiguousarray(array, np.intp if classes is not None else dtype).reshape(array.shape)
+        wanted = "(" + ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else str(axis) for axis in axes) + ")"
+        fits = array.ndim == len(axes) and all(
+            size == (axis if isinstance(axis, int) else sizes.setdefault(axis, size)) for axis, size in zip(axes, array.shape)
+        )
+        if not fits:
+            raise ValueError(f"{name} has the shape {array.shape}; {wanted} is needed")
+        if 0 in array.shape:
+            raise ValueError(f"{name} is empty: its shape is {array.shape}")
+        arrays[name], shapes[name] = array, classes
+    for name, classes in shapes.items():
+        count = sizes.get(classes, classes) if classes is not None else None
+        if isinstance(count, int) and arrays[name].size and not 0 <= arrays[name].min() <= arrays[name].max() < count:
+            raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
+    known = {name for name, *_ in _DECLARED}
+    unknown = sorted(str(name) for name in {*params, *inputs} - known)
+    if unknown:
+        raise ValueError(f"the model has no {', '.join(unknown)}")
+    return arrays, sizes
+
+
+def _prepare(params, inputs, hyper, workspace, functions, kinds):
+    """Check what was given; return the arrays and hyper-parameters by name, and the workspace."""
+    dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
+    dtype = workspace.dtype if workspace is not None else np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
+    arrays, sizes = _arrays(params, inputs, dtype, kinds)
+    unknown = sorted(set(hyper) - set(_HYPER))
+    if unknown:
+        raise ValueError(f"there is no hyper-parameter {', '.join(unknown)}")
+    for name, default in _HYPER.items():
+        value = hyper.get(name, default)
+        if value is None:
+            raise ValueError(f"the hyper-parameter {name!r} has no default: give it in hyper")
+        arrays[name] = float(value)
+    missing = [name for name in _OPEN_FUNCTIONS if name not in functions]
+    if missing:
+        raise ValueError(f"the model leaves {', '.join(missing)} open: give it in functions")
+    if workspace is None:
+        workspace = Workspace(dtype, **sizes)
+    wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
+    if wrong:
+        raise ValueError(f"the workspace has other sizes: it has {workspace.sizes}, the arrays {wrong}")
+    return arrays, workspace
+
+
+def predict(params, inputs, workspace=None, hyper={}, functions={}):
+    """Return the model's outputs as arrays by name; targets are not needed."""
+    inputs = {name: value for name, value in inputs.items() if name not in {n for n, kind, *_ in _DECLARED if kind == "target"}}
+    arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input"))
+    dtype = w.dtype
+    with np.errstate(all="ignore"):
+        X = arrays['X']
+        w_ = arrays['w']
+        b = arrays['b']
+        n_d = w.sizes['d']
+        n_n = w.sizes['n']
+        # ŷ = X w + b
+        y_hat = np.matmul(X, w_, out=w.y_hat)
+        y_hat += b
+    return {'y_hat': np.array(y_hat, dtype), }
+
+
+def loss(params, inputs, hyper={}, workspace=None, functions={}):
+    """Return the objective."""
+    arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
+    dtype = w.dtype
+    with np.errstate(all="ignore"):
+        X = arrays['X']
+        y = arrays['y']
+        w_ = arrays['w']
+        b = arrays['b']
+        lambda_ = arrays['lambda']
+        n_d = w.sizes['d']
+        n_n = w.sizes['n']
+        # ŷ = X w + b
+        y_hat = np.matmul(X, w_, out=w.y_hat)
+        y_hat += b
+        # L = ½ ‖y − ŷ‖²
+        L_part_2 = np.subtract(y, y_hat, out=w.L_part_2)
+        L_part = np.vdot(L_part_2, L_part_2)
+        L = L_part * 0.5
+        # s = λ/2 ‖w‖²
+        s_part_2 = np.vdot(w_, w_)
+        s_part = lambda_ * s_part_2
+        s = s_part * 0.5
+        # J = L + s
+        J = L + s
+    return float(J)
+
+
+def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
+    """Return the objective and its gradients by name; those are arrays of the workspace, valid until its next use."""
+    arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
+    dtype = w.dtype
+    with np.errstate(all="ignore"):
+        X = arrays['X']
+        y = arrays['y']
+        w_ = arrays['w']
+        b = arrays['b']
+        lambda_ = arrays['lambda']
+        n_d = w.sizes['d']
+        n_n = w.sizes['n']
+        # ŷ = X w + b
+        y_hat = np.matmul(X, w_, out=w.y_hat)
+        y_hat += b
+        # L = ½ ‖y − ŷ‖²
+        L_part_2 = np.subtract(y, y_hat, out=w.L_part_2)
+        L_part = np.vdot(L_part_2, L_part_2)
+        L = L_part * 0.5
+        # s = λ/2 ‖w‖²
+        s_part_2 = np.vdot(w_, w_)
+        s_part = lambda_ * s_part_2
+        s = s_part * 0.5
+        # J = L + s
+        J = L + s
+        # ∂J/∂ŷ = ŷ − y
+        d_y_hat = np.subtract(y_hat, y, out=w.d_y_hat)
+        # ∂J/∂w = Xᵀ (∂J/∂ŷ) + λ w
+        d_w_ = np.matmul(X.T, d_y_hat, out=w.d_w_)
+        d_w__part = np.multiply(w_, lambda_, out=w.d_w__part)
+        d_w_ += d_w__part
+        # ∂J/∂b = sum(∂J/∂ŷ)
+        d_b = np.sum(d_y_hat)
+    return float(J), {
+        'w': d_w_,
+        'b': np.asarray(d_b, w.dtype),
+    }
+
+
+def init(seed=0, dtype=np.float32, sizes={}):
+    """Return initial parameters: weights normal with variance 1 / fan-in, what multiplies 1, what is added 0."""
+    sizes = {**_DEFAULT_SIZES, **sizes}
+    needed = {axis for _, kind, axes, _ in _DECLARED if kind == "parameter" for axis in axes if isinstance(axis, str)}
+    missing = sorted(needed - set(sizes))
+    if missing:
+        raise ValueError(f"sizes lacks {', '.join(missing)}, which has no default")
+    random = np.random.default_rng(seed)
+    return {
+        'w': (random.standard_normal((sizes['d'],)) / math.sqrt(sizes['d'])).astype(dtype),
+        'b': np.zeros((), dtype),
+    }
+# symbackprop-seal:937593574e612e03

@@ -1,0 +1,228 @@
+"""an autoencoder whose decoder is the encoder's transpose
+
+Written by symbackprop 0.1.0 from the model below; edit the model, not this file.
+
+    # an autoencoder whose decoder is the encoder's transpose
+    dim d = 64, k = 16
+    batch n = 128
+    input x[d]
+    param W[k, d], b[k], c[d]
+
+    z = W x + b
+    h = tanh(z)
+    x_hat = W^T h + c
+    L = 1/2 ||x - x_hat||^2
+    output x_hat
+    minimize L
+"""
+
+import math
+
+import numpy as np
+
+# name, kind, axes, number of classes
+_DECLARED = (
+    ('x', 'input', ('n', 'd',), None),
+    ('W', 'parameter', ('k', 'd',), None),
+    ('b', 'parameter', ('k',), None),
+    ('c', 'parameter', ('d',), None),
+)
+_DEFAULT_SIZES = {'d': 64, 'k': 16, 'n': 128, }
+_HYPER = {}
+_OPEN_FUNCTIONS = ()
+
+
+class Workspace:
+    """All arrays that a call fills, allocated once. Sizes not given are the model's defaults."""
+
+    def __init__(self, dtype=np.float32, **sizes):
+        unknown = sorted(set(sizes) - {'d', 'k', 'n', *_DEFAULT_SIZES})
+        if unknown:
+            raise ValueError(f"Workspace: there is no dimension {', '.join(unknown)}")
+        dtype = np.dtype(dtype)
+        self.dtype, self.sizes = dtype, {**_DEFAULT_SIZES, **{name: int(size) for name, size in sizes.items()}}
+        n_d = self.sizes.setdefault('d', 1)
+        n_k = self.sizes.setdefault('k', 1)
+        n_n = self.sizes.setdefault('n', 1)
+        self.z = np.empty((n_n, n_k,), dtype)
+        self.x_hat = np.empty((n_n, n_d,), dtype)
+        self.L_part_2 = np.empty((n_n, n_d,), dtype)
+        self.d_h = np.empty((n_n, n_k,), dtype)
+        self.d_z = np.empty((n_n, n_k,), dtype)
+        self.d_W = np.empty((n_k, n_d,), dtype)
+        self.d_W_part = np.empty((n_k, n_d,), dtype)
+        self.d_b = np.empty((n_k,), dtype)
+        self.d_c = np.empty((n_d,), dtype)
+
+
+def _arrays(params, inputs, dtype, kinds):
+    """Return the arrays of those kinds by name, in the dtype of the parameters, and the sizes read from them."""
+    arrays, sizes, shapes = {}, {}, {}
+    for name, kind, axes, classes in _DECLARED:
+        if kind not in kinds:
+            continue
+        given = params if kind == "parameter" else inputs
+        if name not in given:
+            raise ValueError(f"{'params' if kind == 'parameter' else 'inputs'} lacks {name!r}")
+        array = np.asarray(given[name])
+        if array.dtype.kind not in ("iu" if classes is not None else "biuf"):
+            raise ValueError(f"{name} has the dtype {array.dtype}; {'integers' if classes is not None else 'real numbers'} are needed")
+        array = np.ascontiguousarray(array, np.intp if classes is not None else dtype).reshape(array.shape)
+        wanted = "(" + ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else str(axis) for axis in axes) + ")"
+        fits = array.ndim == len(axes) and all(
+            size == (axis if isinstance(axis, int) else sizes.setdefault(axis, size)) for axis, size in zip(axes, array.shape)
+        )
+        if not fits:
+            raise ValueError(f"{name} has the shape {array.shape}; {wanted} is needed")
+        if 0 in array.shape:
+            raise ValueError(f"{name} is empty: its shape is {array.shape}")
+        arrays[name], shapes[name] = array, classes
+    for name, classes in shapes.items():
+        count = sizes.get(classes, classes) if classes is not None else None
+        if isinstance(count, int) and arrays[name].size and not 0 <= arrays[name].min() <= arrays[name].max() < count:
+            raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
+    known = {name for name, *_ in _DECLARED}
+    unknown = sorted(str(name) for name in {*params, *inputs} - known)
+    if unknown:
+        raise ValueError(f"the model has no {', '.join(unknown)}")
+    return arrays, sizes
+
+
+def _prepare(params, inputs, hyper, workspace, functions, kinds):
+    """Check what was given; return the arrays and hyper-parameters by name, and the workspace."""
+    dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
+    dtype = workspace.dtype if workspace is not None else np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
+    arrays, sizes = _arrays(params, inputs, dtype, kinds)
+    unknown = sorted(set(hyper) - set(_HYPER))
+    if unknown:
+        raise ValueError(f"there is no hyper-parameter {', '.join(unknown)}")
+    for name, default in _HYPER.items():
+        value = hyper.get(name, default)
+        if value is None:
+            raise ValueError(f"the hyper-parameter {name!r} has no default: give it in hyper")
+        arrays[name] = float(value)
+    missing = [name for name in _OPEN_FUNCTIONS if name not in functions]
+    if missing:
+        raise ValueError(f"the model leaves {', '.join(missing)} open: give it in functions")
+    if workspace is None:
+        workspace = Workspace(dtype, **sizes)
+    wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
+    if wrong:
+        raise ValueError(f"the workspace has other sizes: it has {workspace.sizes}, the arrays {wrong}")
+    return arrays, workspace
+
+
+def predict(params, inputs, workspace=None, hyper={}, functions={}):
+    """Return the model's outputs as arrays by name; targets are not needed."""
+    inputs = {name: value for name, value in inputs.items() if name not in {n for n, kind, *_ in _DECLARED if kind == "target"}}
+    arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input"))
+    dtype = w.dtype
+    with np.errstate(all="ignore"):
+        x = arrays['x']
+        W = arrays['W']
+        b = arrays['b']
+        c = arrays['c']
+        n_d = w.sizes['d']
+        n_k = w.sizes['k']
+        n_n = w.sizes['n']
+        # Z = X Wᵀ + 𝟏 bᵀ
+        z = np.matmul(x, W.T, out=w.z)
+        z += b
+        # H = tanh(Z)
+        h = np.tanh(z, out=w.z)
+        # X̂ = H W + 𝟏 cᵀ
+        x_hat = np.matmul(h, W, out=w.x_hat)
+        x_hat += c
+    return {'x_hat': np.array(x_hat, dtype), }
+
+
+def loss(params, inputs, hyper={}, workspace=None, functions={}):
+    """Return the objective."""
+    arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
+    dtype = w.dtype
+    with np.errstate(all="ignore"):
+        x = arrays['x']
+        W = arrays['W']
+        b = arrays['b']
+        c = arrays['c']
+        n_d = w.sizes['d']
+        n_k = w.sizes['k']
+        n_n = w.sizes['n']
+        # Z = X Wᵀ + 𝟏 bᵀ
+        z = np.matmul(x, W.T, out=w.z)
+        z += b
+        # H = tanh(Z)
+        h = np.tanh(z, out=w.z)
+        # X̂ = H W + 𝟏 cᵀ
+        x_hat = np.matmul(h, W, out=w.x_hat)
+        x_hat += c
+        # L = ‖X − X̂‖_F²/(2 n)
+        L_part_2 = np.subtract(x, x_hat, out=w.L_part_2)
+        L_part = np.vdot(L_part_2, L_part_2)
+        L = L_part / (2.0 * n_n)
+    return float(L)
+
+
+def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
+    """Return the objective and its gradients by name; those are arrays of the workspace, valid until its next use."""
+    arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
+    dtype = w.dtype
+    with np.errstate(all="ignore"):
+        x = arrays['x']
+        W = arrays['W']
+        b = arrays['b']
+        c = arrays['c']
+        n_d = w.sizes['d']
+        n_k = w.sizes['k']
+        n_n = w.sizes['n']
+        # Z = X Wᵀ + 𝟏 bᵀ
+        z = np.matmul(x, W.T, out=w.z)
+        z += b
+        # H = tanh(Z)
+        h = np.tanh(z, out=w.z)
+        # X̂ = H W + 𝟏 cᵀ
+        x_hat = np.matmul(h, W, out=w.x_hat)
+        x_hat += c
+        # L = ‖X − X̂‖_F²/(2 n)
+        L_part_2 = np.subtract(x, x_hat, out=w.L_part_2)
+        L_part = np.vdot(L_part_2, L_part_2)
+        L = L_part / (2.0 * n_n)
+        # ∂L/∂X̂ = (X̂ − X)/n
+        L_part_2 *= (-1.0 / n_n)
+        d_x_hat = L_part_2
+        # ∂L/∂H = (∂L/∂X̂) Wᵀ
+        d_h = np.matmul(d_x_hat, W.T, out=w.d_h)
+        # ∂L/∂Z = ∂L/∂H ⊙ (1 − H ⊙ H)
+        d_z = np.square(h, out=w.d_z)
+        d_z -= 1.0
+        d_z *= d_h
+        d_z *= -1.0
+        # ∂L/∂W = (∂L/∂Z)ᵀ X + Hᵀ (∂L/∂X̂)
+        d_W = np.matmul(d_z.T, x, out=w.d_W)
+        d_W_part = np.matmul(h.T, d_x_hat, out=w.d_W_part)
+        d_W += d_W_part
+        # ∂L/∂b = (∂L/∂Z)ᵀ 𝟏
+        d_b = np.sum(d_z, axis=0, out=w.d_b)
+        # ∂L/∂c = (∂L/∂X̂)ᵀ 𝟏
+        d_c = np.sum(d_x_hat, axis=0, out=w.d_c)
+    return float(L), {
+        'W': d_W,
+        'b': d_b,
+        'c': d_c,
+    }
+
+
+def init(seed=0, dtype=np.float32, sizes={}):
+    """Return initial parameters: weights normal with variance 1 / fan-in, what multiplies 1, what is added 0."""
+    sizes = {**_DEFAULT_SIZES, **sizes}
+    needed = {axis for _, kind, axes, _ in _DECLARED if kind == "parameter" for axis in axes if isinstance(axis, str)}
+    missing = sorted(needed - set(sizes))
+    if missing:
+        raise ValueError(f"sizes lacks {', '.join(missing)}, which has no default")
+    random = np.random.default_rng(seed)
+    return {
+        'W': (random.standard_normal((sizes['k'], sizes['d'],)) / math.sqrt(sizes['d'])).astype(dtype),
+        'b': np.zeros((sizes['k'],), dtype),
+        'c': np.zeros((sizes['d'],), dtype),
+    }
+# symbackprop-seal:f61790daf65bfee9
