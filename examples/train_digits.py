@@ -91,7 +91,7 @@ def train(task: Task, seed: int, epochs: int, progress: Progress) -> float:
                 params[name] -= task.learning_rate * gradient
             progress.update(bar, advance=1, loss=loss)
     scores = kernel.predict(params, {"x": x_test})
-    return float(np.mean(scores.argmax(axis=1) == y_test))
+    return float(np.mean(scores["o"].argmax(axis=1) == y_test))
 
 
 def run(task: Task, argv: Sequence[str] | None = None) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from symbackprop.derivation.derive import DerivedGraph, derive_graph
+from symbackprop.derivation.derived import DerivedGraph, derive_graph
 from symbackprop.errors import UsageError
 from symbackprop.graph.model import Equation, Model
 from symbackprop.language.lowering import lower
@@ -72,7 +72,7 @@ def derive(model: Model, wrt: Sequence[str] | None = None, *, all_values: bool =
 
 def check(derivation: Derivation | Model, *, seed: int = 0, samples: int = 3, kernel: Any = None) -> CheckReport:
     """Compare the kernel's gradients with finite differences, the complex step and exact expansion."""
-    from symbackprop.checking.check import check_model
+    from symbackprop.checking.checker import check_model
 
     derived = derivation if isinstance(derivation, Derivation) else derive(derivation)
     return check_model(derived.model, kernel or derived.kernel(), seed=seed, samples=samples)

@@ -44,6 +44,11 @@ class Perceptron:
         return _Writer(self).text()
 
 
+def _in_lines(word: str, items: Sequence[str]) -> list[str]:
+    """Return declarations of a few names a line."""
+    return [f"{word} " + ", ".join(items[start : start + 12]) for start in range(0, len(items), 12)]
+
+
 class _Writer:
     def __init__(self, choices: Perceptron) -> None:
         self.choices = choices
@@ -86,11 +91,11 @@ class _Writer:
         parameters += [f"b{k}[{self.dims[k]}]" for k in range(1, self.depth + 1) if bias[k - 1]]
         target = "target y in q" if choices.loss == "cross_entropy" else "target y[q]"
         head = [
-            "dim " + ", ".join(f"{name} = {size}" for name, size in zip(self.dims, choices.sizes, strict=True)),
+            *_in_lines("dim", [f"{name} = {size}" for name, size in zip(self.dims, choices.sizes, strict=True)]),
             f"batch n = {choices.batch}",
             "input x[d]",
             target,
-            "param " + ", ".join(parameters),
+            *_in_lines("param", parameters),
         ]
         if self.hypers:
             head.append("hyper " + ", ".join(n if v is None else f"{n} = {v}" for n, v in self.hypers.items()))

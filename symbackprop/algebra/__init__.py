@@ -1,7 +1,7 @@
 """To SymPy and back: equations as SymPy expressions, and models written with SymPy's matrix symbols."""
 
 from symbackprop.algebra.export import to_sympy
-from symbackprop.algebra.load import from_sympy
+from symbackprop.algebra.reading import from_sympy
 from symbackprop.algebra.numeric import evaluate_sympy
 from symbackprop.algebra.symbols import Cofactor, IndexMax, tensor_symbol
 

@@ -16,7 +16,7 @@ import sympy
 from symbackprop.checking.expand import Expansion, OnKinkError, TooLargeError, t
 from symbackprop.checking.objective import Objective
 from symbackprop.checking.sampling import Sample
-from symbackprop.derivation.derive import derive_graph
+from symbackprop.derivation.derived import derive_graph
 from symbackprop.functions import scalar
 from symbackprop.graph.evaluate import evaluate
 from symbackprop.graph.model import Graph

@@ -128,7 +128,6 @@ def _exact_hyper(objective: Objective, sizes: Sizes, rng: np.random.Generator, v
         drawn = sympy.Rational(int(rng.integers(4, 17)), 8)
         default = objective.model.hyper_defaults.get(declaration.name)
         if default is not None:
-            default = sympy.nsimplify(default, rational=True) if default.has(sympy.Float) else default
             default = default.xreplace(known)
         if default is None or (varied and default == 0):
             chosen[declaration.name] = drawn

@@ -115,10 +115,10 @@ def through_value(function: type[ScalarFunction], position: int, body: Expr) -> 
     generator, value = sympy.Symbol("generator"), sympy.Symbol("value")
     base = min(exponentials, key=sympy.count_ops)
     replace = {
-        exponential: generator ** sympy.nsimplify(exponential.args[0] / base.args[0]) for exponential in exponentials
+        exponential: generator ** sympy.cancel(exponential.args[0] / base.args[0]) for exponential in exponentials
     }
     for exponential in sorted(derivative.atoms(sympy.exp), key=sympy.default_sort_key):
-        replace[exponential] = generator ** sympy.nsimplify(exponential.args[0] / base.args[0])
+        replace[exponential] = generator ** sympy.cancel(exponential.args[0] / base.args[0])
     formula, derivative = formula.xreplace(replace), derivative.xreplace(replace)
     if formula.has(symbol) or derivative.has(symbol) or not formula.is_rational_function(generator):
         return None

@@ -29,7 +29,7 @@ from symbackprop.graph.nodes import (
     argument,
     axis,
 )
-from symbackprop.graph.sizes import Shape, Size, differ, format_shape
+from symbackprop.graph.sizes import Shape, Size, differ, exact, format_shape
 
 Factor = tuple[Node, Labels]
 
@@ -39,12 +39,12 @@ FUSION_LIMIT = 400
 
 def leaf(kind: str, name: str, shape: Iterable[Size] = (), classes: Size | None = None) -> Leaf:
     """Return the tensor of that name; see `Leaf` for the kinds."""
-    return Leaf((kind, name, classes), (), (), tuple(sympy.sympify(size) for size in shape))  # sizes, never text
+    return Leaf((kind, name, classes), (), (), tuple(exact(size) for size in shape))
 
 
 def constant(value: sympy.Expr | int, shape: Shape = ()) -> Node:
     """Return the tensor of that shape whose entries are all ``value`` (a number or an expression in sizes)."""
-    return Pointwise((sympy.sympify(value),), (), (), shape)  # a number, never text
+    return Pointwise((exact(value),), (), (), shape)
 
 
 def is_constant(node: Node) -> bool:

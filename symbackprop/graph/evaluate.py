@@ -6,6 +6,7 @@ decides by the real part, which is what the complex step needs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -254,7 +255,7 @@ def _softplus(u: Array) -> Array:
 
 def _erf(u: Array) -> Array:
     """erf, to double precision: in a complex step the imaginary part is the derivative times the step."""
-    real = np.vectorize(__import__("math").erf, otypes=[np.float64])(_real(u).astype(np.float64))
+    real = np.vectorize(math.erf, otypes=[np.float64])(_real(u).astype(np.float64))
     if not np.iscomplexobj(u):
         return np.asarray(real)
     return real + 1j * u.imag * 2 / np.sqrt(np.pi) * np.exp(-(u.real**2))

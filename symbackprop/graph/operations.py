@@ -96,9 +96,7 @@ def value(operand: Operand) -> Value:
         return operand
     if isinstance(operand, Node):
         return Value(operand)
-    if isinstance(operand, float):
-        raise ShapeError(f"write {operand} as a fraction or as text: numbers in equations are exact")
-    return Value(constant(sympy.sympify(operand)))  # a number, never text
+    return Value(constant(operand))
 
 
 def describe(operand: Value) -> str:

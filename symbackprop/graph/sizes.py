@@ -18,6 +18,15 @@ def dimension(name: str) -> sympy.Symbol:
     return sympy.Symbol(name, integer=True, positive=True)
 
 
+def exact(value: int | sympy.Expr) -> sympy.Expr:
+    """Return a whole number or an expression as an expression. Raises SizeError for anything else, floats and text included."""
+    if isinstance(value, sympy.Expr):
+        return value
+    if isinstance(value, int):
+        return sympy.Integer(value)
+    raise SizeError(f"{value!r} is no exact number: numbers in equations are whole numbers, fractions or SymPy expressions")
+
+
 def same_size(left: Size, right: Size) -> bool:
     """Tell whether two sizes are provably equal."""
     return bool(left == right or sympy.expand(left - right) == 0)

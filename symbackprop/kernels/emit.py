@@ -5,7 +5,7 @@ from __future__ import annotations
 import sympy
 
 from symbackprop import __version__
-from symbackprop.derivation.derive import DerivedGraph, derive_graph
+from symbackprop.derivation.derived import DerivedGraph, derive_graph
 from symbackprop.graph.model import Model
 from symbackprop.graph.nodes import Contraction, Indicator, Leaf, Pointwise, argument
 from symbackprop.graph.sizes import Size

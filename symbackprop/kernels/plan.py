@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from symbackprop.derivation.derive import DerivedGraph
+from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.kernels.lowering import Lowering
 from symbackprop.kernels.operations import Operation
 

@@ -272,8 +272,9 @@ class Lowering:
 
     def note_constraints(self, equation: Equation, statement: syntax.Assignment) -> None:
         """Keep the sizes that must be equal and test them on the defaults."""
-        defaults = {dimension(name): sympy.Integer(size) for name, size in self.dimensions.items() if size is not None}
         for left, right in node_constraints(equation.node):
+            sizes = {symbol: self.dimensions.get(symbol.name) for symbol in (left - right).free_symbols}
+            defaults = {symbol: sympy.Integer(size) for symbol, size in sizes.items() if size is not None}
             known = sympy.expand((left - right).xreplace(defaults))
             if known.is_number and known != 0:
                 raise self.error(

@@ -10,7 +10,7 @@ from typing import Any
 import sympy
 
 from symbackprop import __version__
-from symbackprop.derivation.derive import DerivedGraph
+from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.functions.scalar import ScalarFunction
 from symbackprop.graph.model import Equation
 from symbackprop.graph.names import Adjoint, parse_name

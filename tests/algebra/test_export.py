@@ -8,7 +8,7 @@ import sympy
 
 from symbackprop.algebra import Cofactor, IndexMax, evaluate_sympy, to_sympy
 from symbackprop.builder import Builder
-from symbackprop.derivation.derive import derive_graph
+from symbackprop.derivation.derived import derive_graph
 from symbackprop.errors import UsageError
 from symbackprop.graph import operations as op
 from symbackprop.graph.evaluate import evaluate

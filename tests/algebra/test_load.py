@@ -25,7 +25,7 @@ from sympy import (
 )
 
 from symbackprop.algebra import from_sympy, tensor_symbol, to_sympy
-from symbackprop.derivation.derive import derive_graph
+from symbackprop.derivation.derived import derive_graph
 from symbackprop.errors import ShapeError, SymbackpropError, UsageError
 from symbackprop.graph.evaluate import evaluate
 from symbackprop.graph.model import Graph, Model

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from symbackprop.derivation.derive import derive_graph
+from symbackprop.derivation.derived import derive_graph
 from symbackprop.graph.evaluate import evaluate
 from symbackprop.graph.lift import batch_graph
 from symbackprop.graph.model import Model

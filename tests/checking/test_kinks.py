@@ -9,7 +9,7 @@ import sympy
 from cases import CASES, Author, squares
 from stand_in import EvaluatorKernel
 
-from symbackprop.checking.check import judge
+from symbackprop.checking.checker import judge
 from symbackprop.checking.kinks import kinks_of
 from symbackprop.checking.objective import Objective
 from symbackprop.checking.reference import Reference, References

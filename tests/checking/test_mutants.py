@@ -12,7 +12,7 @@ import pytest
 from cases import CASES
 from stand_in import Change, EvaluatorKernel, Mutant
 
-from symbackprop.checking.check import ROUTES, check_model, judge
+from symbackprop.checking.checker import ROUTES, check_model, judge
 from symbackprop.checking.reference import References, prepare
 from symbackprop.checking.report import Verdict
 

@@ -11,7 +11,7 @@ import sympy
 from cases import CASES, Author, squares
 from stand_in import EvaluatorKernel
 
-from symbackprop.checking.check import ROUTES, TOLERANCES, check_model
+from symbackprop.checking.checker import ROUTES, TOLERANCES, check_model
 from symbackprop.checking.comparison import FLOOR, directions, norm_relative
 from symbackprop.checking.complex_step import obstacle
 from symbackprop.checking.differences import richardson

@@ -10,7 +10,7 @@ import sympy
 from cases import CASES
 from stand_in import EvaluatorKernel
 
-from symbackprop.checking.check import check_model
+from symbackprop.checking.checker import check_model
 from symbackprop.checking.report import Verdict
 from symbackprop.derivation import rules
 from symbackprop.graph.build import constant

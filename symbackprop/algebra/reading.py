@@ -13,7 +13,7 @@ from symbackprop.errors import ShapeError, UsageError
 from symbackprop.graph.analysis import collect_constraints, default_outputs
 from symbackprop.graph.model import Equation, Graph, Model
 from symbackprop.graph.nodes import Leaf, Node
-from symbackprop.graph.sizes import Size, differ, format_shape
+from symbackprop.graph.sizes import Size, differ, exact, format_shape
 from symbackprop.graph.verify import verify
 
 Equations = Mapping[Any, Any] | Iterable[tuple[Any, Any]]
@@ -90,7 +90,7 @@ def _defaults(hypers: Any) -> dict[str, sympy.Expr | None]:
     for symbol, value in hypers.items() if isinstance(hypers, Mapping) else ((symbol, None) for symbol in hypers):
         if isinstance(value, bool) or not (value is None or isinstance(value, int | sympy.Rational)):
             raise UsageError(f"the default of {symbol} is {value}: numbers are exact, write it as a Rational")
-        defaults[str(symbol.name)] = None if value is None else sympy.sympify(value)  # a number, never text
+        defaults[str(symbol.name)] = None if value is None else exact(value)
     return defaults
 
 
