@@ -183,17 +183,21 @@ def _idempotent(expression: sympy.Expr, symbol: sympy.Symbol) -> sympy.Expr:
 
 def _norms(expression: sympy.Expr, operands: list[Factor]) -> tuple[sympy.Expr, list[Factor]]:
     """||v||^2k is (sum v^2)^k, and the root of a sum of squares is ||v||."""
+    powers: dict[sympy.Expr, set[sympy.Pow]] = {}
+    if any(isinstance(node, Reduction | Contraction) for node, _ in operands):
+        for power in expression.atoms(sympy.Pow):
+            powers.setdefault(power.base, set()).add(power)
     for position, (node, labels) in enumerate(operands):
         symbol = argument(position)
         if isinstance(node, Reduction) and node.kind == "norm":
-            even = {p for p in expression.atoms(sympy.Pow) if p.base == symbol and p.exp.is_integer and p.exp.is_even}
+            even = {p for p in powers.get(symbol, ()) if p.exp.is_integer and p.exp.is_even}
             if even:
                 square = _sum_of_squares(node)
                 operands = [*operands, (square, labels)]
                 new = argument(len(operands) - 1)
                 expression = expression.xreplace({p: new ** (p.exp / 2) for p in even})
         elif isinstance(node, Contraction) and _is_sum_of_squares(node):
-            odd = {p for p in expression.atoms(sympy.Pow) if p.base == symbol and (2 * p.exp).is_odd}
+            odd = {p for p in powers.get(symbol, ()) if (2 * p.exp).is_odd}
             if odd:
                 (inner,) = node.operands
                 root = inner.expression.base  # type: ignore[attr-defined]  # not sqrt(u^2), which is |u|
@@ -210,6 +214,17 @@ def _is_sum_of_squares(node: Contraction) -> bool:
         return False
     expression = node.operands[0].expression
     return bool(expression.is_Pow and expression.exp == 2)
+
+
+def terms_of(node: Pointwise) -> list[Node]:
+    """Return the terms of a pointwise sum, each over all the axes of the sum, in time linear in the terms."""
+    position = {argument(k): k for k in range(len(node.operands))}
+    terms = []
+    for term in sympy.Add.make_args(node.expression):
+        used = sorted(position[symbol] for symbol in term.free_symbols if symbol in position)
+        renamed = term.xreplace({argument(k): argument(new) for new, k in enumerate(used)})
+        terms.append(pointwise(renamed, [(node.operands[k], node.labels[k]) for k in used], node.shape))
+    return terms
 
 
 def _sum_of_squares(node: Reduction) -> Node:

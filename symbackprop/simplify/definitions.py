@@ -65,9 +65,9 @@ class Definitions:
         if solved is not None:
             patterns.append(Pattern(reference, solved[0], factors, solved[1]))
         for pattern in patterns:
-            for position, operand in enumerate(node.operands):
-                if argument(position) in pattern.expression.free_symbols and operand not in node.operands[:position]:
-                    self.patterns.setdefault(operand, []).append(pattern)
+            needed = [o for k, o in enumerate(node.operands) if argument(k) in pattern.expression.free_symbols]
+            rarest = min(needed, key=lambda operand: len(self.patterns.get(operand, ())))
+            self.patterns.setdefault(rarest, []).append(pattern)
 
 
 def _solved(expression: sympy.Expr, name: sympy.Symbol) -> tuple[sympy.Expr, sympy.Expr] | None:

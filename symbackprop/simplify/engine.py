@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from symbackprop.graph.model import Equation, Graph
-from symbackprop.graph.nodes import Node
+from symbackprop.graph.build import add, terms_of
+from symbackprop.graph.nodes import Node, Pointwise
 from symbackprop.graph.walk import rewrite, rewrite_down
 from symbackprop.simplify.cost import cost
 from symbackprop.simplify.definitions import Definitions
-from symbackprop.simplify.rewrites import REWRITES, Rewrite, name_forward_value
+from symbackprop.simplify.rewrites import REWRITES, TERM_LIMIT, Rewrite, name_forward_value
 
 ROUNDS = 12
 
@@ -33,7 +34,9 @@ class Simplifier:
         return simplified
 
     def simplify(self, node: Node) -> Node:
-        """Return an equal expression whose cost is not higher."""
+        """Return an equal expression whose cost is not higher. A sum of very many terms is simplified term by term."""
+        if isinstance(node, Pointwise) and node.expression.is_Add and len(node.expression.args) > TERM_LIMIT:
+            return add([self.simplify(term) for term in terms_of(node)], node.shape)
         best, lowest = node, cost(node)
         for _ in range(ROUNDS):
             before = best
