@@ -1,8 +1,8 @@
 """To SymPy and back: equations as SymPy expressions, and models written with SymPy's matrix symbols."""
 
 from symbackprop.algebra.export import to_sympy
-from symbackprop.algebra.reading import from_sympy
 from symbackprop.algebra.numeric import evaluate_sympy
+from symbackprop.algebra.reading import from_sympy
 from symbackprop.algebra.symbols import Cofactor, IndexMax, tensor_symbol
 
 model_from_sympy = from_sympy

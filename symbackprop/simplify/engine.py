@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
-from symbackprop.graph.model import Equation, Graph
 from symbackprop.graph.build import add, terms_of
+from symbackprop.graph.model import Equation, Graph
 from symbackprop.graph.nodes import Node, Pointwise
 from symbackprop.graph.walk import rewrite, rewrite_down
 from symbackprop.simplify.cost import cost
