@@ -65,6 +65,7 @@ _SPELLED: dict[Any, Callable[..., Any]] = {
     scalar.relu: lambda u: sympy.Max(0, u),
     scalar.maximum: _maximum,
     scalar.absolute: sympy.Abs,
+    scalar.guarded: lambda u: u,
     scalar.sign: sympy.sign,
     scalar.where: _where,
     scalar.positive: lambda u: one_where(sympy.Gt(u, 0)),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import sympy
 
-from symbackprop.functions.scalar import absolute, equals, partial_derivatives, positive, where
+from symbackprop.functions.scalar import equals, guarded, partial_derivatives
 from symbackprop.functions.scalar_rules import tidy
 from symbackprop.graph.build import Factor, contract, matrix_function, pointwise
 from symbackprop.graph.nodes import (
@@ -94,7 +94,7 @@ def _reduction(node: Node) -> list[LinearTerm]:
     x, y = argument(0), argument(1)
     slopes = {
         "logsumexp": sympy.exp(x - y),
-        "norm": where(positive(absolute(y)), x / where(positive(absolute(y)), y, 1), 0),
+        "norm": x / guarded(y),
         "max": equals(x - y),
     }
     slope = pointwise(slopes[node.kind], [(operand, labels), (node, output)], node.label_sizes)

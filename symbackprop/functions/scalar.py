@@ -135,6 +135,21 @@ class where(Primitive):  # noqa: N801
         return where(c, a.diff(symbol), b.diff(symbol))
 
 
+class guarded(Primitive):  # noqa: N801
+    """u, but 1 where u is 0: a divisor whose numerator is 0 there. It prints as u."""
+
+    title = "guarded"
+
+    @classmethod
+    def eval(cls, u: Expr) -> Expr | None:
+        """Return the simpler form, if there is one."""
+        return (sympy.S.One if u == 0 else u) if u.is_number else None
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        """Return the derivative, which is that of u."""
+        return sympy.S.One
+
+
 class maximum(Primitive):  # noqa: N801
     """The largest of its arguments; the derivative shares a tie equally among the winners."""
 

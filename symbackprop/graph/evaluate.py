@@ -277,6 +277,7 @@ _FLOAT: dict[Any, Any] = {
     scalar.equals: lambda u: (_real(u) == 0).astype(np.int64),
     scalar.sign: lambda u: np.sign(_real(u)),
     scalar.absolute: _absolute,
+    scalar.guarded: lambda u: np.where(u == 0, 1, u),
     scalar.where: lambda c, a, b: np.where(_real(c) > 0.5, a, b),
     scalar.maximum: _maximum,
     scalar.sigmoid: _sigmoid,

@@ -24,7 +24,9 @@ def exact(value: int | sympy.Expr) -> sympy.Expr:
         return value
     if isinstance(value, int):
         return sympy.Integer(value)
-    raise SizeError(f"{value!r} is no exact number: numbers in equations are whole numbers, fractions or SymPy expressions")
+    raise SizeError(
+        f"{value!r} is no exact number: numbers in equations are whole numbers, fractions or SymPy expressions"
+    )
 
 
 def same_size(left: Size, right: Size) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -329,6 +330,8 @@ class ContractionLowering:
         if self._first(columns, output) < self._first(rows, output):
             a, b, rows, columns = b, a, columns, rows
         order = tuple(x for x in output if x in batch) + tuple(x for x in batch if x not in output)
+        a = self._packed(a, (order, rows, contracted))
+        b = self._packed(b, (order, contracted, columns))
         result = (*order, *rows, *columns)
         shape = tuple(sizes[label] for label in result)
         made = self.lowering.add(
@@ -336,6 +339,17 @@ class ContractionLowering:
             rows=tuple(rows), contracted=tuple(contracted), columns=tuple(columns), sizes=sizes,
         )  # fmt: skip
         return Term(made, result)
+
+    def _packed(self, term: Term, groups: Sequence[Sequence[int]]) -> Term:
+        """Copy an operand into an array of its own where axes that a product merges do not lie side by side."""
+        batch, *merged = groups
+        places = [[term.labels.index(label) for label in group] for group in merged if len(group) > 1]
+        adjacent = all(group == list(range(group[0], group[0] + len(group))) for group in places)
+        if not places or (adjacent and term.operation.kind != "window"):
+            return term
+        wanted = tuple(label for group in groups for label in group)
+        viewed = self.lowering.view(term.operation, tuple(wanted.index(label) for label in term.labels), len(wanted))
+        return Term(self.lowering.add("copy", (viewed,), viewed.shape, "buffer"), wanted)
 
     def _first(self, labels: list[int], output: Labels) -> int:
         return min((output.index(label) for label in labels if label in output), default=len(output))

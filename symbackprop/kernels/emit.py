@@ -62,7 +62,7 @@ class _Emitter:
             ],
             dimensions=[(self.names.size(name), repr(name)) for name in self.dimensions],
             constraints=[self._constraint(*pair) for pair in self.derived.graph.constraints],
-            buffers=[line for op in self.plan.arrays for line in self._buffer(op)],
+            buffers=[line for op in self.plan.operations for line in self._buffer(op)],
             functions=functions,
             outputs=[(repr(name), self._result(op)) for name, op in outputs.items()],
             objective=None if objective is None else self.statements.expression(objective),
@@ -93,6 +93,10 @@ class _Emitter:
         return self.statements.size(left), self.statements.size(right), repr(f"{left} = {right}")
 
     def _buffer(self, operation: Operation) -> list[str]:
+        if operation.storage == "scalar":
+            return self._scratch(operation)
+        if operation.storage != "constant" and self.plan.buffers.get(operation) is not operation:
+            return []
         name = self.statements.variable[operation]
         if operation.storage == "constant":
             return [f"self.{name} = {self.statements.constant(operation)}"]

@@ -25,6 +25,12 @@ _TAKEN = frozenset(
         "functions",
         "dtype",
         "sizes",
+        "arrays",
+        "init",
+        "predict",
+        "loss",
+        "loss_and_grad",
+        "Workspace",
     }
 )
 

@@ -30,7 +30,7 @@ UNARY = {
     sympy.exp: "exp", sympy.log: "log", sympy.sin: "sin", sympy.cos: "cos", sympy.tan: "tan", sympy.sinh: "sinh",
     sympy.cosh: "cosh", sympy.tanh: "tanh", sympy.atan: "arctan", scalar.absolute: "abs", scalar.sign: "sign",
     sympy.erf: "erf", scalar.sigmoid: "sigmoid", scalar.softplus: "softplus", scalar.relu: "relu",
-    scalar.positive: "positive", scalar.nonnegative: "nonnegative", scalar.equals: "equals",
+    scalar.guarded: "guarded", scalar.positive: "positive", scalar.nonnegative: "nonnegative", scalar.equals: "equals",
 }  # fmt: skip
 
 

@@ -197,6 +197,12 @@ class Statements:
             f"np.copyto({name}, {yes}, where={condition})",
         ]
 
+    def _write_guarded(self, operation: Operation, name: str) -> list[str]:
+        inner = self.expression(operation.operands[0])
+        if operation.storage == "scalar":
+            return [f"{name} = {inner} if {inner} != 0 else 1.0"]
+        return [f"{name} = {self.out(operation)}", f"np.copyto({name}, {inner})", f"{name}[{name} == 0] = 1"]
+
     def _write_sigmoid(self, operation: Operation, name: str) -> list[str]:
         inner = self.expression(operation.operands[0])
         if operation.storage == "scalar":

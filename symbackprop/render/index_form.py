@@ -247,6 +247,8 @@ class IndexForm:
                 return 1, known[part]()
             if not any(s in position for s in part.free_symbols):
                 return (-1, Number(-part)) if part.could_extract_minus_sign() else (1, Number(part))
+            if isinstance(part, scalar.guarded):
+                return write(part.args[0])
             if part.is_Add:
                 return 1, add([write(term) for term in sorted(part.args, key=appearance)])
             if part.is_Mul:

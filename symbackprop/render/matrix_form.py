@@ -280,6 +280,8 @@ class _Scalar:
             return 1, self.form.operand(*self.factors[self.position[expression]])[0]
         if not any(symbol in self.position for symbol in expression.free_symbols):
             return (-1, Number(-expression)) if expression.could_extract_minus_sign() else (1, Number(expression))
+        if isinstance(expression, scalar.guarded):
+            return self._own(expression.args[0])
         softmax = self._softmax(expression)
         if softmax is not None:
             return 1, softmax
