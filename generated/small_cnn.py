@@ -51,10 +51,10 @@ class Workspace:
         n_p = self.sizes.setdefault('p', 1)
         n_q = self.sizes.setdefault('q', 1)
         n_s = self.sizes.setdefault('s', 1)
-        self.Z_part_2 = np.empty((n_n, n_s - 1 * n_k + 1, n_s - 1 * n_k + 1, n_c, n_k, n_k,), dtype)
-        self.Z_part = np.empty((n_n, n_s - 1 * n_k + 1, n_s - 1 * n_k + 1, n_f,), dtype)
-        self.Z = np.empty((n_n, n_f, n_s - 1 * n_k + 1, n_s - 1 * n_k + 1,), dtype)
-        self.A = np.empty((n_n, n_f, n_s - 1 * n_k + 1, n_s - 1 * n_k + 1,), dtype)
+        self.Z_part_2 = np.empty((n_n, n_s - n_k + 1, n_s - n_k + 1, n_c, n_k, n_k,), dtype)
+        self.Z_part = np.empty((n_n, n_s - n_k + 1, n_s - n_k + 1, n_f,), dtype)
+        self.Z = np.empty((n_n, n_f, n_s - n_k + 1, n_s - n_k + 1,), dtype)
+        self.A = np.empty((n_n, n_f, n_s - n_k + 1, n_s - n_k + 1,), dtype)
         self.P = np.empty((n_n, n_f, n_p, n_p,), dtype)
         self.o = np.empty((n_n, n_q,), dtype)
         self.L_part_7 = np.empty((n_n,), dtype)
@@ -67,12 +67,12 @@ class Workspace:
         self.d_A_part_6 = np.empty((n_n, n_f, n_p, n_p, 2, 2,), bool)
         self.d_A_part_5 = np.empty((n_n, n_f, n_p, n_p,), dtype)
         self.d_A_part_3 = np.empty((n_n, n_f, n_p, 2, n_p, 2,), dtype)
-        self.d_A_part_2 = np.empty((n_s - 1 * n_k + 1, n_n, n_f, n_p, 2,), dtype)
-        self.d_A_part = np.empty((n_s - 1 * n_k + 1, n_s - 1 * n_k + 1, n_n, n_f,), dtype)
-        self.d_Z_part = np.empty((n_n, n_f, n_s - 1 * n_k + 1, n_s - 1 * n_k + 1,), bool)
-        self.d_Z = np.empty((n_n, n_f, n_s - 1 * n_k + 1, n_s - 1 * n_k + 1,), dtype)
-        self.d_K_part_2 = np.empty((n_f, n_n, n_s - 1 * n_k + 1, n_s - 1 * n_k + 1,), dtype)
-        self.d_K_part = np.empty((n_n, n_s - 1 * n_k + 1, n_s - 1 * n_k + 1, n_c, n_k, n_k,), dtype)
+        self.d_A_part_2 = np.empty((n_s - n_k + 1, n_n, n_f, n_p, 2,), dtype)
+        self.d_A_part = np.empty((n_s - n_k + 1, n_s - n_k + 1, n_n, n_f,), dtype)
+        self.d_Z_part = np.empty((n_n, n_f, n_s - n_k + 1, n_s - n_k + 1,), bool)
+        self.d_Z = np.empty((n_n, n_f, n_s - n_k + 1, n_s - n_k + 1,), dtype)
+        self.d_K_part_2 = np.empty((n_f, n_n, n_s - n_k + 1, n_s - n_k + 1,), dtype)
+        self.d_K_part = np.empty((n_n, n_s - n_k + 1, n_s - n_k + 1, n_c, n_k, n_k,), dtype)
         self.d_K = np.empty((n_f, n_c, n_k, n_k,), dtype)
         self.d_b1 = np.empty((n_f,), dtype)
         self.d_W = np.empty((n_q, n_f, n_p, n_p,), dtype)
@@ -155,11 +155,11 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         n_q = w.sizes['q']
         n_s = w.sizes['s']
         # Z[i, j, l, r] = Σ[t, a, b](K[j, t, a, b] x[i, t, a + l, b + r]) + b1[j]
-        Z_part_4 = _window(x, 2, ((n_s - 1 * n_k + 1, 1), (n_k, 1),), 0)
-        Z_part_3 = _window(Z_part_4, 4, ((n_s - 1 * n_k + 1, 1), (n_k, 1),), 0)
+        Z_part_4 = _window(x, 2, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
+        Z_part_3 = _window(Z_part_4, 4, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
         Z_part_2 = w.Z_part_2
         np.copyto(Z_part_2, Z_part_3.transpose(0, 2, 4, 1, 3, 5))
-        np.matmul(Z_part_2.reshape(n_n * (n_s - 1 * n_k + 1) * (n_s - 1 * n_k + 1), n_c * n_k * n_k), K.transpose(1, 2, 3, 0).reshape(n_c * n_k * n_k, n_f), out=w.Z_part.reshape(n_n * (n_s - 1 * n_k + 1) * (n_s - 1 * n_k + 1), n_f))
+        np.matmul(Z_part_2.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_c * n_k * n_k), K.transpose(1, 2, 3, 0).reshape(n_c * n_k * n_k, n_f), out=w.Z_part.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_f))
         Z_part = w.Z_part
         Z = np.add(Z_part.transpose(0, 3, 1, 2), b1[None, :, None, None], out=w.Z)
         # A[i, j, l, r] = relu(Z[i, j, l, r])
@@ -193,11 +193,11 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         n_q = w.sizes['q']
         n_s = w.sizes['s']
         # Z[i, j, l, r] = Σ[t, a, b](K[j, t, a, b] x[i, t, a + l, b + r]) + b1[j]
-        Z_part_4 = _window(x, 2, ((n_s - 1 * n_k + 1, 1), (n_k, 1),), 0)
-        Z_part_3 = _window(Z_part_4, 4, ((n_s - 1 * n_k + 1, 1), (n_k, 1),), 0)
+        Z_part_4 = _window(x, 2, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
+        Z_part_3 = _window(Z_part_4, 4, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
         Z_part_2 = w.Z_part_2
         np.copyto(Z_part_2, Z_part_3.transpose(0, 2, 4, 1, 3, 5))
-        np.matmul(Z_part_2.reshape(n_n * (n_s - 1 * n_k + 1) * (n_s - 1 * n_k + 1), n_c * n_k * n_k), K.transpose(1, 2, 3, 0).reshape(n_c * n_k * n_k, n_f), out=w.Z_part.reshape(n_n * (n_s - 1 * n_k + 1) * (n_s - 1 * n_k + 1), n_f))
+        np.matmul(Z_part_2.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_c * n_k * n_k), K.transpose(1, 2, 3, 0).reshape(n_c * n_k * n_k, n_f), out=w.Z_part.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_f))
         Z_part = w.Z_part
         Z = np.add(Z_part.transpose(0, 3, 1, 2), b1[None, :, None, None], out=w.Z)
         # A[i, j, l, r] = relu(Z[i, j, l, r])
@@ -240,11 +240,11 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         n_q = w.sizes['q']
         n_s = w.sizes['s']
         # Z[i, j, l, r] = Σ[t, a, b](K[j, t, a, b] x[i, t, a + l, b + r]) + b1[j]
-        Z_part_4 = _window(x, 2, ((n_s - 1 * n_k + 1, 1), (n_k, 1),), 0)
-        Z_part_3 = _window(Z_part_4, 4, ((n_s - 1 * n_k + 1, 1), (n_k, 1),), 0)
+        Z_part_4 = _window(x, 2, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
+        Z_part_3 = _window(Z_part_4, 4, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
         Z_part_2 = w.Z_part_2
         np.copyto(Z_part_2, Z_part_3.transpose(0, 2, 4, 1, 3, 5))
-        np.matmul(Z_part_2.reshape(n_n * (n_s - 1 * n_k + 1) * (n_s - 1 * n_k + 1), n_c * n_k * n_k), K.transpose(1, 2, 3, 0).reshape(n_c * n_k * n_k, n_f), out=w.Z_part.reshape(n_n * (n_s - 1 * n_k + 1) * (n_s - 1 * n_k + 1), n_f))
+        np.matmul(Z_part_2.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_c * n_k * n_k), K.transpose(1, 2, 3, 0).reshape(n_c * n_k * n_k, n_f), out=w.Z_part.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_f))
         Z_part = w.Z_part
         Z = np.add(Z_part.transpose(0, 3, 1, 2), b1[None, :, None, None], out=w.Z)
         # A[i, j, l, r] = relu(Z[i, j, l, r])
@@ -289,13 +289,13 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         d_Z_part = np.greater(Z, 0, out=w.d_Z_part)
         d_Z = np.multiply(d_A_part.transpose(2, 3, 1, 0), d_Z_part, out=w.d_Z)
         # (∂L/∂K)[i, j, l, r] = Σ[t, u, v]((∂L/∂Z)[t, i, u, v] x[t, j, l + u, r + v])
-        d_K_part_4 = _window(x, 2, ((n_s - 1 * n_k + 1, 1), (n_k, 1),), 0)
-        d_K_part_3 = _window(d_K_part_4, 4, ((n_s - 1 * n_k + 1, 1), (n_k, 1),), 0)
+        d_K_part_4 = _window(x, 2, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
+        d_K_part_3 = _window(d_K_part_4, 4, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
         d_K_part_2 = w.d_K_part_2
         np.copyto(d_K_part_2, d_Z.transpose(1, 0, 2, 3))
         d_K_part = w.d_K_part
         np.copyto(d_K_part, d_K_part_3.transpose(0, 2, 4, 1, 3, 5))
-        np.matmul(d_K_part_2.reshape(n_f, n_n * (n_s - 1 * n_k + 1) * (n_s - 1 * n_k + 1)), d_K_part.reshape(n_n * (n_s - 1 * n_k + 1) * (n_s - 1 * n_k + 1), n_c * n_k * n_k), out=w.d_K.reshape(n_f, n_c * n_k * n_k))
+        np.matmul(d_K_part_2.reshape(n_f, n_n * (n_s - n_k + 1) * (n_s - n_k + 1)), d_K_part.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_c * n_k * n_k), out=w.d_K.reshape(n_f, n_c * n_k * n_k))
         d_K = w.d_K
         # (∂L/∂b1)[i] = Σ[j, l, r]((∂L/∂Z)[j, i, l, r])
         d_b1 = np.sum(d_Z, axis=(0, 2, 3), out=w.d_b1)
@@ -384,4 +384,4 @@ def _window(array, axis, steps, offset):
     shape = (*array.shape[:axis], *(size for size, _ in steps), *array.shape[axis + 1 :])
     strides = (*array.strides[:axis], *(step * stride for _, step in steps), *array.strides[axis + 1 :])
     return np.lib.stride_tricks.as_strided(array[start], shape, strides, writeable=False)
-# symbackprop-seal:17a4ca88cdd2f241
+# symbackprop-seal:fb9160f5ebab72bf

@@ -22,7 +22,7 @@ def tidy(expression: Expr) -> Expr:
     if not expression.args:
         return expression
     arguments = [tidy(part) for part in expression.args]
-    if any(new is not old for new, old in zip(arguments, expression.args, strict=True)):
+    if any(new != old for new, old in zip(arguments, expression.args, strict=True)):
         expression = expression.func(*arguments)
     if isinstance(expression, sympy.Pow):
         return _tidy_power(expression)

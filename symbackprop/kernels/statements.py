@@ -84,6 +84,8 @@ class Statements:
             above, below = sympy.fraction(size)
             if below != 1:
                 return f"({self.size(above)}) // ({self.size(below)})"
+            if size.could_extract_minus_sign():
+                return f"-{self.size(-size)}" if not (-size).is_Add else f"-({self.size(-size)})"
             return " * ".join(f"({self.size(part)})" if part.is_Add else self.size(part) for part in size.args)
         if size.is_Pow:
             return f"({self.size(size.base)}) ** {self.size(size.exp)}"
