@@ -15,7 +15,7 @@ TOKEN_LIMIT = 10_000
 NESTING_LIMIT = 200
 DIGIT_LIMIT = 400
 
-_NAME = r"[^\W\d]\w*"
+_NAME = r"[^\W\dᵀ⁰¹²³⁴-⁹](?:(?![ᵀ⁰¹²³⁴-⁹])\w)*"
 _PATTERN = re.compile(
     r"(?P<SPACE>[ \t]+)|(?P<COMMENT>\#.*)"
     r"|(?P<NUMBER>\d+(?:\.\d+)?(?:[eE][+-]?\d+(?!\w))?|\.\d+(?:[eE][+-]?\d+(?!\w))?)"
