@@ -1,0 +1,80 @@
+"""The order of operands and of labels: it depends on nothing but what an expression says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import permutations
+from typing import TypeAlias
+
+from symbackprop.graph.nodes import Labels, Leaf, Node
+
+Factor: TypeAlias = tuple[Node, Labels]
+"""An operand and the labels its axes run along."""
+
+TRIED = 24
+"""The most orders of operands that the key cannot tell apart which are tried."""
+
+
+def order_key(factor: Factor) -> tuple[object, ...]:
+    """Sort leaves before the rest, few axes before many, and names as people do."""
+    node, labels = factor
+    name = (node.kind, natural(node.name)) if isinstance(node, Leaf) else ("~", ())
+    return (node.family != "leaf", node.family, len(labels), labels, name, node.key)
+
+
+def natural(name: str) -> tuple[tuple[int, str], ...]:
+    """Return a key that sorts W2 before W10."""
+    parts: list[tuple[int, str]] = []
+    digits = ""
+    for character in name:
+        if character.isascii() and character.isdigit():
+            digits += character
+            continue
+        if digits:
+            parts.append((int(digits), ""))
+            digits = ""
+        parts.append((-1, character))
+    if digits:
+        parts.append((int(digits), ""))
+    return tuple(parts)
+
+
+def numbered(operands: list[Factor], place: Mapping[int, int]) -> tuple[list[Factor], tuple[Labels, ...], list[int]]:
+    """Order the operands of a contraction and number its labels: those of ``place`` as given, the rest from there on.
+
+    Returns the operands in order, their new labels, and the old labels that are summed, in order.
+    """
+    rank = len(place)
+
+    def shallow(factor: Factor) -> tuple[object, ...]:
+        node, labels = factor
+        return order_key((node, tuple(place.get(label, rank) for label in labels)))
+
+    best: tuple[tuple[Labels, ...], list[Factor], list[int]] | None = None
+    for candidate in _tied_orders([(shallow(factor), factor) for factor in operands]):
+        numbering = dict(place)
+        for _, labels in candidate:
+            for label in labels:
+                numbering.setdefault(label, len(numbering))
+        renamed = tuple(tuple(numbering[label] for label in labels) for _, labels in candidate)
+        if best is None or renamed < best[0]:
+            best = renamed, candidate, [label for label in numbering if label not in place]
+    assert best is not None
+    return best[1], best[0], best[2]
+
+
+def _tied_orders(keyed: list[tuple[tuple[object, ...], Factor]]) -> Iterable[list[Factor]]:
+    """The orders that differ only among operands of equal keys."""
+    groups: list[tuple[tuple[object, ...], list[Factor]]] = []
+    for key, factor in sorted(keyed, key=lambda item: item[0]):
+        if groups and groups[-1][0] == key:
+            groups[-1][1].append(factor)
+        else:
+            groups.append((key, [factor]))
+    results: list[list[Factor]] = [[]]
+    for _, group in groups:
+        choices = list(permutations(group)) if len(group) <= 4 else [tuple(group)]
+        if len(results) * len(choices) > TRIED:
+            choices = [tuple(group)]
+        results = [result + list(choice) for result in results for choice in choices]
+    return results
