@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from symbackprop.derivation.derived import DerivedGraph, derive_graph
@@ -17,6 +17,7 @@ from symbackprop.models import builtin_text
 from symbackprop.perceptron import Perceptron
 
 if TYPE_CHECKING:
+    from symbackprop.checking.checker import Progress
     from symbackprop.checking.report import CheckReport
 
 EXAMPLE = "d2l_mlp"
@@ -49,9 +50,30 @@ def builtin(name: str) -> Model:
     return lower(builtin_text(name), name=name, filename=f"{name}.eq")
 
 
-def mlp(layers: Sequence[int], **choices: Any) -> Model:
-    """Return a multilayer perceptron; the choices are those of `symbackprop.perceptron.Perceptron`."""
-    return parse(Perceptron(sizes=tuple(layers), **choices).text(), name="mlp", filename="mlp.eq")
+def mlp(
+    layers: Sequence[int],
+    *,
+    activation: str | Sequence[str] = "relu",
+    output_activation: str = "identity",
+    loss: str = "cross_entropy",
+    regularizer: str | Sequence[str | Sequence[str]] = "none",
+    regularize_bias: bool = False,
+    bias: bool | Sequence[bool] = True,
+    hyper: Mapping[str, str | int | float] = MappingProxyType({}),
+    batch: int = 32,
+) -> Model:
+    """Return a multilayer perceptron. ``layers`` are the sizes of the input, the hidden layers and the output.
+
+    activation, output_activation: names, or formulas in u. loss: a name, or a formula in o and y, summed over the entries.
+    regularizer: names, or formulas in w, summed over a weight's entries; a layer may have several, which are added up.
+    bias: whether there is one. All other names in formulas are hyper-parameters, whose values ``hyper`` gives.
+    activation, regularizer and bias may be given for each layer. Raises UsageError where the choices do not fit together,
+    EquationError where a formula is wrong.
+    """
+    choices = Perceptron(
+        layers, activation, output_activation, loss, regularizer, regularize_bias, bias, hyper, batch,
+    )  # fmt: skip
+    return parse(choices.text(), name="mlp", filename="mlp.eq")
 
 
 def from_sympy(equations: Any, **declarations: Any) -> Model:
@@ -70,12 +92,18 @@ def derive(model: Model, wrt: Sequence[str] | None = None, *, all_values: bool =
     return Derivation(model, None if wrt is None else tuple(wrt), all_values)
 
 
-def check(derivation: Derivation | Model, *, seed: int = 0, samples: int = 3, kernel: Any = None) -> CheckReport:
-    """Compare the kernel's gradients with finite differences, the complex step and exact expansion."""
+def check(
+    model: Derivation | Model, *, seed: int = 0, samples: int = 3, kernel: Any = None, progress: Progress | None = None
+) -> CheckReport:
+    """Compare the kernel's gradients with finite differences, the complex step and exact expansion.
+
+    ``kernel`` is a module or object to check instead of the one that is generated; ``progress`` is called with the work
+    done, the work in all, and what comes next.
+    """
     from symbackprop.checking.checker import check_model
 
-    derived = derivation if isinstance(derivation, Derivation) else derive(derivation)
-    return check_model(derived.model, kernel or derived.kernel(), seed=seed, samples=samples)
+    derivation = model if isinstance(model, Derivation) else derive(model)
+    return check_model(derivation.model, kernel or derivation.kernel(), seed=seed, samples=samples, progress=progress)
 
 
 class DerivedEquation:
