@@ -42,24 +42,25 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="symbackprop",
         description="Equations in; backward equations, LaTeX and checked NumPy kernels out.",
-        epilog="symbackprop COMMAND --help explains a command.",
+        epilog="To begin: symbackprop derive, then symbackprop models. What a command takes: symbackprop COMMAND --help",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"symbackprop {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    def command(name: str, text: str, more: str = "") -> _Parser:
+    def command(name: str, operand: str, text: str, more: str = "") -> _Parser:
         made: _Parser = commands.add_parser(
-            name, help=text, description=f"{text[0].upper()}{text[1:]}. {more}".strip(), allow_abbrev=False
-        )
+            name, help=text, description=f"{text[0].upper()}{text[1:]}. {more}".strip(),
+            usage=f"%(prog)s {operand} [options]", allow_abbrev=False,
+        )  # fmt: skip
         made.set_defaults(command=name)
         return made
 
-    derive = command("derive", "print the forward and backward equations")
+    derive = command("derive", "[MODEL]", "print the forward and backward equations")
     _derive_arguments(derive)
     _model_arguments(derive, optional=True)
     generate = command(
-        "generate", "write a NumPy module with the kernels",
+        "generate", "MODEL", "write a NumPy module with the kernels",
         "An existing file is replaced by a whole new one, or not at all.",
     )  # fmt: skip
     generate.add_argument(
@@ -68,15 +69,15 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("--force", action="store_true", help="replace a file even if somebody edited it")
     _model_arguments(generate)
     check = command(
-        "check", "compare the kernel's gradients with independent routes",
+        "check", "MODEL", "compare the kernel's gradients with independent routes",
         "The exit status is 1 where any comparison fails.",
     )  # fmt: skip
-    check.add_argument("--seed", type=int, default=0, help="of the random shapes and numbers (default 0)")
-    check.add_argument("--samples", type=_positive, default=3, help="how many random shapes to try (default 3)")
+    check.add_argument("--seed", type=int, metavar="N", default=0, help="of the random shapes and numbers (default 0)")
+    check.add_argument("--samples", type=_positive, metavar="N", default=3, help="how many random shapes to try (default 3)")
     check.add_argument("--kernel", metavar="FILE", help="check this generated module instead of a fresh one")
     check.add_argument("--json", action="store_true", help="print the report as JSON")
     _model_arguments(check)
-    models = command("models", "list the built-in models, or print one")
+    models = command("models", "[NAME]", "list the built-in models, or print one")
     models.add_argument("name", nargs="?", metavar="NAME", help="print the equations of this model")
     models.add_argument("--json", action="store_true", help="print JSON")
     return parser
@@ -158,7 +159,7 @@ def choices_of(options: argparse.Namespace) -> dict[str, Any]:
             raise UsageError("--hyper takes NAME=VALUE, once for each name")
         made["hyper"] = {name: value for name, _, value in pairs}
     if options.layers is not None or (options.model == "mlp"):
-        sizes = _parts(options.layers or "784,256,128,10")
+        sizes = _parts("784,256,128,10" if options.layers is None else options.layers)
         if not all(re.fullmatch("[0-9]{1,10}", size) for size in sizes):
             raise UsageError(f"--layers {options.layers[:80]!r}: whole numbers with commas between, such as 784,256,10")
         made["layers"] = [int(size) for size in sizes]

@@ -52,8 +52,8 @@ def write_text(path: Path, text: str, *, force: bool = False) -> bool:
     """
     try:
         _check_name(path)
-        path = path.resolve()  # a link stays a link: what it leads to is replaced
-        old = path.read_text(encoding="utf-8") if path.exists() else None
+        target = path.resolve()  # a link stays a link: what it leads to is replaced
+        old = target.read_text(encoding="utf-8") if target.exists() else None
     except UnicodeDecodeError:
         old = ""
     except (OSError, RuntimeError) as problem:  # RuntimeError: a link that leads to itself
@@ -63,8 +63,8 @@ def write_text(path: Path, text: str, *, force: bool = False) -> bool:
     if old is not None and not force and not is_untouched(old):
         raise UsageError(f"{path} was edited by hand or not written by symbackprop; --force replaces it")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, text)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _replace(target, text)
     except OSError as problem:
         raise UsageError(f"{path} cannot be written: {problem.strerror}") from None
     return True
