@@ -17,7 +17,7 @@ def tidy(expression: Expr) -> Expr:
     """Return the expression in its stable, canonical spelling.
 
     1/(1 + e^-x) is sigmoid(x); log(1 + e^x) is softplus(x); log sigmoid(x) = -softplus(-x);
-    log(1 - sigmoid(x)) = -softplus(x); log e^x = x. SymPy's Abs and sign become our own.
+    log(1 - sigmoid(x)) = -softplus(x); log e^x = x; the root of a square is a magnitude. SymPy's Abs and sign become our own.
     """
     if not expression.args:
         return expression
@@ -54,6 +54,10 @@ def _tidy_power(expression: sympy.Pow) -> Expr:
         inner = _exponent_over_one(base)
         if inner is not None:
             return sigmoid(-inner) ** -exponent
+    if isinstance(base, sympy.Pow) and base.exp.is_Integer and base.exp.is_even and exponent.is_Rational:
+        return tidy(absolute(base.base) ** (base.exp * exponent))
+    if isinstance(base, absolute) and exponent.is_Integer and exponent.is_even:
+        return base.args[0] ** exponent
     return expression
 
 

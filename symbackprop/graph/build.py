@@ -9,6 +9,7 @@ the root of a sum of squares is a norm.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import permutations
 
 import sympy
 
@@ -29,7 +30,7 @@ from symbackprop.graph.nodes import (
     argument,
     axis,
 )
-from symbackprop.graph.ordering import Factor, numbered, order_key
+from symbackprop.graph.ordering import Factor, numbered, order_key, reading
 from symbackprop.graph.sizes import Shape, Size, differ, exact, format_shape
 
 __all__ = [
@@ -76,9 +77,15 @@ def matrix_function(kind: str, operand: Node) -> Node:
     """Return ``inverse``, ``cofactor``, ``logdet`` or ``det`` of the last two axes, which must be equal."""
     if operand.rank < 2 or differ(operand.shape[-1], operand.shape[-2]):
         raise ShapeError(f"{kind} needs a square matrix, not {format_shape(operand.shape)}")
-    shape = operand.shape if kind in ("inverse", "cofactor") else operand.shape[:-2]
+    swapped = (*range(operand.rank - 2), operand.rank - 1, operand.rank - 2)
+    is_matrix = kind in ("inverse", "cofactor")
+    turned = transpose(operand, swapped)
+    if not isinstance(operand, Leaf) and reading(turned) < reading(operand):  # of a matrix and its transpose, one is taken
+        other = matrix_function(kind, turned)
+        return transpose(other, swapped) if is_matrix else other
     if kind == "inverse" and isinstance(operand, MatrixFunction) and operand.kind == "inverse":
         return operand.operands[0]
+    shape = operand.shape if is_matrix else operand.shape[:-2]
     return MatrixFunction((kind,), (operand,), (tuple(range(operand.rank)),), shape)
 
 
@@ -102,19 +109,32 @@ def pointwise(expression: sympy.Expr, operands: Sequence[Factor], shape: Shape) 
 
 def _pointwise(expression: sympy.Expr, operands: list[Factor], shape: Shape) -> Node:
     """Build a pointwise node of a tidy expression over operands that are not pointwise."""
-    expression, operands = arranged(*_norms(expression, operands))
+    expression, operands = arranged(expression, [_ascending(node, labels) for node, labels in operands])
+    changed = _norms(expression, operands)
+    if changed is not None:
+        expression, operands = arranged(*changed)
     for position, (node, labels) in enumerate(operands):
         if expression == argument(position) and labels == tuple(range(len(shape))) and node.shape == shape:
             return node
     return Pointwise((expression,), tuple(node for node, _ in operands), tuple(labels for _, labels in operands), shape)
 
 
-def _norms(expression: sympy.Expr, operands: list[Factor]) -> tuple[sympy.Expr, list[Factor]]:
+def _ascending(node: Node, labels: Labels) -> Factor:
+    """A computed operand stands in the order of the axes it runs along; only given tensors are read transposed."""
+    if not isinstance(node, Contraction | Reduction | Indicator) or len(set(labels)) < len(labels):
+        return node, labels
+    order = sorted(range(len(labels)), key=labels.__getitem__)
+    return transpose(node, order), tuple(labels[position] for position in order)
+
+
+def _norms(expression: sympy.Expr, operands: list[Factor]) -> tuple[sympy.Expr, list[Factor]] | None:
     """||v||^2k is (sum v^2)^k, and the root of a sum of squares is ||v||."""
+    if not any(isinstance(node, Reduction | Contraction) for node, _ in operands):
+        return None
+    before = expression
     powers: dict[sympy.Expr, set[sympy.Pow]] = {}
-    if any(isinstance(node, Reduction | Contraction) for node, _ in operands):
-        for power in expression.atoms(sympy.Pow):
-            powers.setdefault(power.base, set()).add(power)
+    for power in expression.atoms(sympy.Pow):
+        powers.setdefault(power.base, set()).add(power)
     for position, (node, labels) in enumerate(operands):
         symbol = argument(position)
         if isinstance(node, Reduction) and node.kind == "norm":
@@ -134,7 +154,7 @@ def _norms(expression: sympy.Expr, operands: list[Factor]) -> tuple[sympy.Expr, 
                 operands = [*operands, (norm, labels)]
                 new = argument(len(operands) - 1)
                 expression = expression.xreplace({p: new ** (2 * p.exp) for p in odd})
-    return expression, operands
+    return None if expression is before else (expression, operands)
 
 
 def _is_sum_of_squares(node: Contraction) -> bool:
@@ -172,9 +192,8 @@ def reduction(kind: str, operand: Node, labels: Labels, rank: int, sizes: Sequen
     for size, label in zip(operand.shape, labels, strict=True):
         if differ(size, sizes[label]):
             raise ShapeError(f"{kind}: an axis of size {size} cannot run along one of size {sizes[label]}")
-    order = {
-        label: rank + place for place, label in enumerate(sorted({x for x in labels if x >= rank}, key=labels.index))
-    }
+    operand, labels = _arranged_axes(operand, labels, {label: label for label in range(rank)})
+    order = {label: rank + place for place, label in enumerate(dict.fromkeys(x for x in labels if x >= rank))}
     renamed = tuple(order.get(label, label) for label in labels)
     summed = tuple(sizes[label] for label in order)
     return Reduction((kind, summed), (operand,), (renamed,), tuple(sizes[:rank]))
@@ -311,7 +330,7 @@ def _reduce_over(operand: Node, labels: Labels, kept: list[int], sizes: Mapping[
 
 def _normal_contraction(operands: list[Factor], kept: list[int], sizes: Mapping[int, Size]) -> Node:
     place = {label: position for position, label in enumerate(kept)}
-    ordered, labels, summed = numbered([_sorted_axes(node, own, place) for node, own in operands], place)
+    ordered, labels, summed = numbered([_arranged_axes(node, own, place) for node, own in operands], place)
     return Contraction(
         (tuple(sizes[label] for label in summed),),
         tuple(node for node, _ in ordered),
@@ -320,23 +339,25 @@ def _normal_contraction(operands: list[Factor], kept: list[int], sizes: Mapping[
     )
 
 
-def _sorted_axes(node: Node, labels: Labels, place: Mapping[int, int]) -> Factor:
-    """A pointwise operand has no order of axes of its own: give it the one in which kept labels come first."""
-    if not isinstance(node, Pointwise) or len(set(labels)) < len(labels):
+def _arranged_axes(node: Node, labels: Labels, place: Mapping[int, int]) -> Factor:
+    """A computed operand has no order of axes of its own: kept labels come first, in order, the others as it reads best."""
+    if isinstance(node, Pointwise) and node.expression == argument(0) and set(node.labels[0]) == set(range(node.rank)):
+        node, labels = node.operands[0], tuple(labels[label] for label in node.labels[0])
+    if not isinstance(node, Pointwise | Contraction | Reduction) or len(set(labels)) < len(labels):
         return node, labels
-    named = sorted(zip(node.operands, node.labels, strict=True), key=lambda factor: order_key((factor[0], ())))
-    seen = [label for _, own in named for label in own] + list(
-        range(len(labels))
-    )  # summed axes: as the operands name them
-    order = sorted(
-        range(len(labels)), key=lambda position: (place.get(labels[position], len(place)), seen.index(position))
+    positions = range(len(labels))
+    kept = sorted((p for p in positions if labels[p] in place), key=lambda p: place[labels[p]])
+    free = [p for p in positions if labels[p] not in place]
+    if isinstance(node, Pointwise) and (len(free) > 4 or all(isinstance(o, Leaf) for o in node.operands)):
+        named = sorted(zip(node.operands, node.labels, strict=True), key=lambda factor: order_key((factor[0], ())))
+        seen = [label for _, own in named for label in own] + list(positions)
+        orders = [(*kept, *sorted(free, key=seen.index))]
+    else:
+        orders = [(*kept, *rest) for rest in (permutations(free) if len(free) <= 4 else [free])]
+    arranged_node, order = min(
+        ((transpose(node, order), order) for order in orders), key=lambda found: (reading(found[0]), found[1])
     )
-    if order == list(range(len(labels))):
-        return node, labels
-    new_place = {old: new for new, old in enumerate(order)}
-    operands = [(o, tuple(new_place[label] for label in ls)) for o, ls in zip(node.operands, node.labels, strict=True)]
-    permuted = _pointwise(node.expression, operands, tuple(node.shape[p] for p in order))
-    return permuted, tuple(labels[p] for p in order)
+    return arranged_node, tuple(labels[p] for p in order)
 
 
 # ---------------------------------------------------------------- common compositions
@@ -357,10 +378,22 @@ def scale(coefficient: sympy.Expr, node: Node) -> Node:
 
 
 def transpose(node: Node, order: Sequence[int]) -> Node:
-    """Return the tensor with its axes in another order."""
+    """Return the tensor with its axes in another order: the k-th axis of the result is axis ``order[k]``."""
+    if tuple(order) == tuple(range(node.rank)):
+        return node
     place = {old: new for new, old in enumerate(order)}
+    shape = tuple(node.shape[position] for position in order)
+    factors = [(o, tuple(place.get(label, label) for label in ls)) for o, ls in zip(node.operands, node.labels, strict=True)]
+    if isinstance(node, Pointwise):
+        return _pointwise(node.expression, factors, shape)
+    if isinstance(node, Contraction):
+        return contract(factors, tuple(range(node.rank)), shape + node.summed)
+    if isinstance(node, Reduction):
+        return reduction(node.kind, *factors[0], node.rank, shape + node.summed)
+    if isinstance(node, Indicator):
+        return indicator(node.relation, node.condition.xreplace({axis(p): axis(place[p]) for p in place}), shape, factors)
     labels = tuple(place[position] for position in range(node.rank))
-    return pointwise(argument(0), [(node, labels)], tuple(node.shape[position] for position in order))
+    return Pointwise((argument(0),), (node,), (labels,), shape)
 
 
 def with_operands(node: Node, operands: Sequence[Node]) -> Node:

@@ -11,6 +11,9 @@ from symbackprop.graph.nodes import Labels, Leaf, Node
 Factor: TypeAlias = tuple[Node, Labels]
 """An operand and the labels its axes run along."""
 
+READ = 100
+"""The most operands that are looked at to choose an orientation."""
+
 TRIED = 24
 """The most orders of operands that the key cannot tell apart which are tried."""
 
@@ -37,6 +40,17 @@ def natural(name: str) -> tuple[tuple[int, str], ...]:
     if digits:
         parts.append((int(digits), ""))
     return tuple(parts)
+
+
+def reading(root: Node) -> tuple[object, ...]:
+    """Return a key that is smaller for the orientation of an expression that reads more of its tensors as they are given."""
+    labels: list[Labels] = []
+    pending = [root]
+    while pending and len(labels) < READ:
+        node = pending.pop()
+        labels += node.labels
+        pending.extend(reversed([operand for operand in node.operands if operand.operands]))
+    return (sum(list(own) != sorted(own) for own in labels), labels, root.key)
 
 
 def numbered(operands: list[Factor], place: Mapping[int, int]) -> tuple[list[Factor], tuple[Labels, ...], list[int]]:
