@@ -15,7 +15,7 @@ import sympy
 
 from symbackprop.errors import ShapeError
 from symbackprop.functions.scalar_rules import tidy
-from symbackprop.graph.equalities import components, separate_repeated, without_equalities
+from symbackprop.graph.equalities import axis_order, components, exchangeable, separate_repeated, without_equalities
 from symbackprop.graph.fusion import arranged, fused
 from symbackprop.graph.nodes import (
     Contraction,
@@ -330,7 +330,7 @@ def _reduce_over(operand: Node, labels: Labels, kept: list[int], sizes: Mapping[
 
 def _normal_contraction(operands: list[Factor], kept: list[int], sizes: Mapping[int, Size]) -> Node:
     place = {label: position for position, label in enumerate(kept)}
-    ordered, labels, summed = numbered([_arranged_axes(node, own, place) for node, own in operands], place)
+    ordered, labels, summed = numbered([_arranged_axes(node, own, place) for node, own in operands], place, _symmetries)
     return Contraction(
         (tuple(sizes[label] for label in summed),),
         tuple(node for node, _ in ordered),
@@ -339,13 +339,42 @@ def _normal_contraction(operands: list[Factor], kept: list[int], sizes: Mapping[
     )
 
 
+def _symmetries(node: Node) -> list[tuple[int, ...]]:
+    if isinstance(node, MatrixFunction) and node.kind in ("inverse", "cofactor"):
+        (operand,) = node.operands
+        last = (node.rank - 2, node.rank - 1)
+        symmetric = not isinstance(operand, Leaf) and transpose(operand, (*range(node.rank - 2), *last[::-1])) is operand
+        return [last] if symmetric else []
+    return exchangeable(node)
+
+
+def _weights(node: Indicator) -> list[str]:
+    """What marks out the axes of a condition, whichever way round it is written: p comes first in p = 2 i + a."""
+    coefficients = [node.condition.coeff(axis(position)) for position in range(node.rank)]
+    ways = [[str(sign * coefficient) for coefficient in coefficients] for sign in (1, -1)]
+    if node.relation == ">=":
+        return ways[0]
+    if sorted(ways[0]) == sorted(ways[1]):
+        return [str(abs(coefficient)) for coefficient in coefficients]
+    return min(ways, key=sorted)
+
+
 def _arranged_axes(node: Node, labels: Labels, place: Mapping[int, int]) -> Factor:
     """A computed operand has no order of axes of its own: kept labels come first, in order, the others as it reads best."""
     if isinstance(node, Pointwise) and node.expression == argument(0) and set(node.labels[0]) == set(range(node.rank)):
         node, labels = node.operands[0], tuple(labels[label] for label in node.labels[0])
-    if not isinstance(node, Pointwise | Contraction | Reduction) or len(set(labels)) < len(labels):
+    if len(set(labels)) < len(labels):
+        return node, labels
+    if isinstance(node, Indicator):
+        order = tuple(p for _, p in axis_order(node.relation, node.condition, node.shape, node.labels))
+        return transpose(node, order), tuple(labels[p] for p in order)
+    if not isinstance(node, Pointwise | Contraction | Reduction):
         return node, labels
     positions = range(len(labels))
+    if isinstance(node, Indicator):
+        weights = _weights(node)
+        order = sorted(positions, key=lambda p: (weights[p], place.get(labels[p], len(place)), str(node.shape[p]), p))
+        return transpose(node, order), tuple(labels[p] for p in order)
     kept = sorted((p for p in positions if labels[p] in place), key=lambda p: place[labels[p]])
     free = [p for p in positions if labels[p] not in place]
     if isinstance(node, Pointwise) and (len(free) > 4 or all(isinstance(o, Leaf) for o in node.operands)):
@@ -354,10 +383,8 @@ def _arranged_axes(node: Node, labels: Labels, place: Mapping[int, int]) -> Fact
         orders = [(*kept, *sorted(free, key=seen.index))]
     else:
         orders = [(*kept, *rest) for rest in (permutations(free) if len(free) <= 4 else [free])]
-    arranged_node, order = min(
-        ((transpose(node, order), order) for order in orders), key=lambda found: (reading(found[0]), found[1])
-    )
-    return arranged_node, tuple(labels[p] for p in order)
+    found, order = min(((transpose(node, o), o) for o in orders), key=lambda choice: (reading(choice[0]), choice[1]))
+    return found, tuple(labels[p] for p in order)
 
 
 # ---------------------------------------------------------------- common compositions

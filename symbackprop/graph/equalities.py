@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from typing import TypeAlias
 
 import sympy
 
-from symbackprop.graph.nodes import Indicator, Labels, Leaf, argument, axis
+from symbackprop.graph.nodes import Indicator, Labels, Leaf, Node, argument, axis
 from symbackprop.graph.ordering import Factor
-from symbackprop.graph.sizes import Size, same_size
+from symbackprop.graph.sizes import Shape, Size, same_size
 
 
 def without_equalities(
@@ -87,6 +89,45 @@ def _inside(wanted: sympy.Expr, node: Indicator, size: Size) -> bool:
     if any(symbol in classes for symbol in low.free_symbols):
         return False
     return bool(sympy.expand(low).is_nonnegative and sympy.expand(size - 1 - high).is_nonnegative)
+
+
+@cache
+def axis_order(relation: str, condition: sympy.Expr, shape: Shape, operands: tuple[Labels, ...]) -> tuple[AxisKey, ...]:
+    """Return the axes of an indicator in their normal order, each with what tells it from the others.
+
+    For [p = 2 i + a] that is p, i, a. Axes that differ in nothing but their position can be exchanged.
+    """
+    signs = (1, -1) if relation == "==" else (1,)
+    return min((_axis_keys(sign * condition, shape, operands) for sign in signs), key=lambda keys: [key[0] for key in keys])
+
+
+AxisKey: TypeAlias = tuple[tuple[object, ...], int]
+
+
+def _axis_keys(condition: sympy.Expr, shape: Shape, operands: tuple[Labels, ...]) -> tuple[AxisKey, ...]:
+    coefficients = [condition.coeff(axis(position)) for position in range(len(shape))]
+    positive = sum(coefficient.could_extract_minus_sign() is False and coefficient != 0 for coefficient in coefficients)
+    offset = condition.xreplace({axis(position): sympy.S.Zero for position in range(len(shape))})
+    keys = []
+    for position, (coefficient, size) in enumerate(zip(coefficients, shape, strict=True)):
+        read = tuple((k, place) for k, own in enumerate(operands) for place, label in enumerate(own) if label == position)
+        rising = not coefficient.could_extract_minus_sign()
+        weight = -abs(coefficient) if coefficient.is_number else 0
+        own_key = (-positive, str(offset), rising, weight, str(coefficient), -sympy.count_ops(size), str(size), read)
+        keys.append((own_key, position))
+    return tuple(sorted(keys))
+
+
+def exchangeable(node: Node) -> list[tuple[int, ...]]:
+    """Return the groups of axes of an indicator along which it is symmetric."""
+    if not isinstance(node, Indicator):
+        return []
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for key, position in axis_order(node.relation, node.condition, node.shape, node.labels):
+        groups.setdefault(key, []).append(position)
+    if node.rank == 2 and node.condition in (axis(0) - axis(1), axis(1) - axis(0)) and node.shape[0] == node.shape[1]:
+        return [(0, 1)]
+    return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
 def separate_repeated(output: Labels, sizes: dict[int, Size]) -> tuple[Labels, list[tuple[int, int]]]:

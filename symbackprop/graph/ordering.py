@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import permutations
 from typing import TypeAlias
 
@@ -53,16 +53,19 @@ def reading(root: Node) -> tuple[object, ...]:
     return (sum(list(own) != sorted(own) for own in labels), labels, root.key)
 
 
-def numbered(operands: list[Factor], place: Mapping[int, int]) -> tuple[list[Factor], tuple[Labels, ...], list[int]]:
+def numbered(
+    operands: list[Factor], place: Mapping[int, int], symmetries: Callable[[Node], list[tuple[int, ...]]]
+) -> tuple[list[Factor], tuple[Labels, ...], list[int]]:
     """Order the operands of a contraction and number its labels: those of ``place`` as given, the rest from there on.
 
-    Returns the operands in order, their new labels, and the old labels that are summed, in order.
+    ``symmetries`` gives the groups of axes along which an operand is symmetric. Returns the operands in order, their new
+    labels, and the old labels that are summed, in order.
     """
     rank = len(place)
 
     def shallow(factor: Factor) -> tuple[object, ...]:
         node, labels = factor
-        return order_key((node, tuple(place.get(label, rank) for label in labels)))
+        return order_key((node, _exchanged(node, tuple(place.get(label, rank) for label in labels), symmetries)))
 
     best: tuple[tuple[Labels, ...], list[Factor], list[int]] | None = None
     for candidate in _tied_orders([(shallow(factor), factor) for factor in operands]):
@@ -70,11 +73,22 @@ def numbered(operands: list[Factor], place: Mapping[int, int]) -> tuple[list[Fac
         for _, labels in candidate:
             for label in labels:
                 numbering.setdefault(label, len(numbering))
-        renamed = tuple(tuple(numbering[label] for label in labels) for _, labels in candidate)
+        renamed = tuple(
+            _exchanged(node, tuple(numbering[label] for label in labels), symmetries) for node, labels in candidate
+        )
         if best is None or renamed < best[0]:
             best = renamed, candidate, [label for label in numbering if label not in place]
     assert best is not None
     return best[1], best[0], best[2]
+
+
+def _exchanged(node: Node, labels: Labels, symmetries: Callable[[Node], list[tuple[int, ...]]]) -> Labels:
+    """Sort the labels along which the operand is symmetric."""
+    result = list(labels)
+    for group in symmetries(node):
+        for position, label in zip(group, sorted(labels[p] for p in group), strict=True):
+            result[position] = label
+    return tuple(result)
 
 
 def _tied_orders(keyed: list[tuple[tuple[object, ...], Factor]]) -> Iterable[list[Factor]]:
