@@ -54,6 +54,7 @@ class Workspace:
         self.sigma = np.empty((n_d,), dtype)
         self.O = np.empty((n_n, n_d,), dtype)
         self.L_part_2 = np.empty((n_n, n_d,), dtype)
+        self.d_O = np.empty((n_n, n_d,), dtype)
         self.d_X_hat = np.empty((n_n, n_d,), dtype)
         self.d_X_part_3 = np.empty((n_d,), dtype)
         self.d_X_part = np.empty((n_d,), dtype)
@@ -231,8 +232,8 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         L_part = np.vdot(L_part_2, L_part_2)
         L = L_part / (2.0 * n_n)
         # ∂L/∂O = (O − Y)/n
-        L_part_2 *= (-1.0 / n_n)
-        d_O = L_part_2
+        d_O = np.subtract(O, Y, out=w.d_O)
+        d_O /= n_n
         # ∂L/∂X̂ = ∂L/∂O ⊙ 𝟏 γᵀ
         d_X_hat = np.multiply(d_O, gamma, out=w.d_X_hat)
         # ∂L/∂X = (∂L/∂X̂ − 𝟏 𝟏ᵀ (∂L/∂X̂)/n − (X̂ ⊙ 𝟏 𝟏ᵀ (∂L/∂X̂ ⊙ X̂))/n) ./ (𝟏 σᵀ)
@@ -271,4 +272,4 @@ def init(seed=0, dtype=np.float32, sizes={}):
         'gamma': np.ones((sizes['d'],), dtype),
         'beta': np.zeros((sizes['d'],), dtype),
     }
-# symbackprop-seal:3b5c6137a57f9631
+# symbackprop-seal:e3520bb85c7de42b

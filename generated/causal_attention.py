@@ -60,6 +60,7 @@ class Workspace:
         self.P_part_scratch = np.empty((n_n, n_t, n_t,), dtype)
         self.O = np.empty((n_n, n_t, n_d,), dtype)
         self.L_part_2 = np.empty((n_n, n_t, n_d,), dtype)
+        self.d_O = np.empty((n_n, n_t, n_d,), dtype)
         self.d_P = np.empty((n_n, n_t, n_t,), dtype)
         self.d_M_part = np.empty((n_n, n_t,), dtype)
         self.d_V = np.empty((n_n, n_t, n_d,), dtype)
@@ -153,7 +154,7 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         # S[i, j, k] = Σ[l](Q[i, j, l] K[i, k, l])/√d
         S = np.matmul(Q, K.transpose(0, 2, 1), out=w.S)
         S /= math.sqrt(n_d)
-        # M[i, j, k] = where(j ≥ k, S[i, j, k], −∞)
+        # M[k, i, j] = where(i ≥ j, S[k, i, j], −∞)
         M_part = w.M_part
         M = w.M
         np.copyto(M, -math.inf)
@@ -194,7 +195,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         # S[i, j, k] = Σ[l](Q[i, j, l] K[i, k, l])/√d
         S = np.matmul(Q, K.transpose(0, 2, 1), out=w.S)
         S /= math.sqrt(n_d)
-        # M[i, j, k] = where(j ≥ k, S[i, j, k], −∞)
+        # M[k, i, j] = where(i ≥ j, S[k, i, j], −∞)
         M_part = w.M_part
         M = w.M
         np.copyto(M, -math.inf)
@@ -239,7 +240,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         # S[i, j, k] = Σ[l](Q[i, j, l] K[i, k, l])/√d
         S = np.matmul(Q, K.transpose(0, 2, 1), out=w.S)
         S /= math.sqrt(n_d)
-        # M[i, j, k] = where(j ≥ k, S[i, j, k], −∞)
+        # M[k, i, j] = where(i ≥ j, S[k, i, j], −∞)
         M_part = w.M_part
         M = w.M
         np.copyto(M, -math.inf)
@@ -255,29 +256,29 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         L_part_2 = np.subtract(Y, O, out=w.L_part_2)
         L_part = np.vdot(L_part_2, L_part_2)
         L = L_part / (2.0 * n_n)
-        # (∂L/∂O)[i, j, k] = (O[i, j, k] − Y[i, j, k])/n
-        L_part_2 *= (-1.0 / n_n)
-        d_O = L_part_2
-        # (∂L/∂P)[i, j, k] = Σ[l]((∂L/∂O)[i, j, l] V[i, k, l])
+        # ∂L/∂O[i, j, k] = (O[i, j, k] − Y[i, j, k])/n
+        d_O = np.subtract(O, Y, out=w.d_O)
+        d_O /= n_n
+        # ∂L/∂P[i, j, k] = Σ[l]((∂L/∂O[i, j, l]) V[i, k, l])
         d_P = np.matmul(d_O, V.transpose(0, 2, 1), out=w.d_P)
-        # (∂L/∂M)[i, j, k] = P[i, j, k] ((∂L/∂P)[i, j, k] − Σ[l]((∂L/∂P)[i, j, l] P[i, j, l]))
+        # ∂L/∂M[k, i, j] = P[k, i, j] (∂L/∂P[k, i, j] − Σ[l]((∂L/∂P[k, i, l]) P[k, i, l]))
         d_M_part = np.einsum("abc,abc->ab", P, d_P, out=w.d_M_part)
         d_P -= d_M_part[:, :, None]
         d_M = d_P
         d_M = np.multiply(P, d_M, out=w.d_P)
-        # (∂L/∂V)[i, j, k] = Σ[l]((∂L/∂O)[i, l, k] P[i, l, j])
+        # ∂L/∂V[i, j, k] = Σ[l]((∂L/∂O[i, l, k]) P[i, l, j])
         d_V = np.matmul(P.transpose(0, 2, 1), d_O, out=w.d_V)
-        # (∂L/∂K)[i, j, k] = Σ[l]((∂L/∂S)[i, l, j] Q[i, l, k])/√d
+        # ∂L/∂K[i, j, k] = Σ[l]((∂L/∂S[i, l, j]) Q[i, l, k])/√d
         d_K = np.matmul(d_M.transpose(0, 2, 1), Q, out=w.d_K)
         d_K /= math.sqrt(n_d)
-        # (∂L/∂Q)[i, j, k] = Σ[l]((∂L/∂S)[i, j, l] K[i, l, k])/√d
+        # ∂L/∂Q[i, j, k] = Σ[l]((∂L/∂S[i, j, l]) K[i, l, k])/√d
         d_Q = np.matmul(d_M, K, out=w.d_Q)
         d_Q /= math.sqrt(n_d)
-        # (∂L/∂W_q)[i, j] = Σ[k, l]((∂L/∂Q)[k, l, j] X[k, l, i])
+        # ∂L/∂W_q[i, j] = Σ[k, l]((∂L/∂Q[k, l, j]) X[k, l, i])
         d_W_q = np.matmul(X.transpose(2, 0, 1).reshape(n_m, n_n * n_t), d_Q.reshape(n_n * n_t, n_d), out=w.d_W_q)
-        # (∂L/∂W_k)[i, j] = Σ[k, l]((∂L/∂K)[k, l, j] X[k, l, i])
+        # ∂L/∂W_k[i, j] = Σ[k, l]((∂L/∂K[k, l, j]) X[k, l, i])
         d_W_k = np.matmul(X.transpose(2, 0, 1).reshape(n_m, n_n * n_t), d_K.reshape(n_n * n_t, n_d), out=w.d_W_k)
-        # (∂L/∂W_v)[i, j] = Σ[k, l]((∂L/∂V)[k, l, j] X[k, l, i])
+        # ∂L/∂W_v[i, j] = Σ[k, l]((∂L/∂V[k, l, j]) X[k, l, i])
         d_W_v = np.matmul(X.transpose(2, 0, 1).reshape(n_m, n_n * n_t), d_V.reshape(n_n * n_t, n_d), out=w.d_W_v)
     return float(L), {
         'W_q': d_W_q,
@@ -313,4 +314,4 @@ def _logsumexp(x, axes, out, scratch):
     np.log(out, out=out)
     out += np.squeeze(shift, axes)
     return out
-# symbackprop-seal:dd7c034f934e66fd
+# symbackprop-seal:26e46c4007062713

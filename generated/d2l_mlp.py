@@ -56,6 +56,7 @@ class Workspace:
         self.o = np.empty((n_n, n_q,), dtype)
         self.L_part = np.empty((n_n, n_q,), dtype)
         self.L = np.empty((n_n,), dtype)
+        self.d_o = np.empty((n_n, n_q,), dtype)
         self.d_a = np.empty((n_n, n_h,), dtype)
         self.d_z_part = np.empty((n_n, n_h,), bool)
         self.d_W1 = np.empty((n_h, n_d,), dtype)
@@ -229,8 +230,8 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         J_part = J_part_2 / n_n
         J = J_part + s
         # ∂J/∂O = (O − Y)/n
-        L_part *= (-1.0 / n_n)
-        d_o = L_part
+        d_o = np.subtract(o, y, out=w.d_o)
+        d_o /= n_n
         # ∂J/∂A = (∂J/∂O) W2
         d_a = np.matmul(d_o, W2, out=w.d_a)
         # ∂J/∂Z = ∂J/∂A ⊙ relu′(Z)
@@ -271,4 +272,4 @@ def init(seed=0, dtype=np.float32, sizes={}):
         'W2': (random.standard_normal((sizes['q'], sizes['h'],)) / math.sqrt(sizes['h'])).astype(dtype),
         'b2': np.zeros((sizes['q'],), dtype),
     }
-# symbackprop-seal:3d87d5c1bd69c604
+# symbackprop-seal:bfee2d92b0684fad

@@ -62,8 +62,9 @@ class Workspace:
         self.L = np.empty((n_n,), dtype)
         self.s_part_9 = np.empty((n_q, n_h,), dtype)
         self.s_part_6 = np.empty((n_h, n_d,), dtype)
+        self.d_o = np.empty((n_n, n_q,), dtype)
         self.d_a = np.empty((n_n, n_h,), dtype)
-        self.d_z_part_3 = np.empty((n_n, n_h,), dtype)
+        self.d_z_part = np.empty((n_n, n_h,), dtype)
         self.d_W1 = np.empty((n_h, n_d,), dtype)
         self.d_W1_part_2 = np.empty((n_h, n_d,), dtype)
         self.d_W1_part = np.empty((n_h, n_d,), dtype)
@@ -192,7 +193,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         L_part = np.subtract(y, o, out=w.L_part)
         L = np.einsum("ab,ab->a", L_part, L_part, out=w.L)
         L *= 0.5
-        # s = α (‖W2‖_1 + ‖W1‖_1) + λ (‖W1‖_F² + ‖W2‖_F²)
+        # s = α (‖W1‖_1 + ‖W2‖_1) + λ (‖W1‖_F² + ‖W2‖_F²)
         s_part_10 = np.vdot(W1, W1)
         s_part_9 = np.abs(W2, out=w.s_part_9)
         s_part_8 = np.sum(s_part_9)
@@ -243,7 +244,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         L_part = np.subtract(y, o, out=w.L_part)
         L = np.einsum("ab,ab->a", L_part, L_part, out=w.L)
         L *= 0.5
-        # s = α (‖W2‖_1 + ‖W1‖_1) + λ (‖W1‖_F² + ‖W2‖_F²)
+        # s = α (‖W1‖_1 + ‖W2‖_1) + λ (‖W1‖_F² + ‖W2‖_F²)
         s_part_10 = np.vdot(W1, W1)
         s_part_9 = np.abs(W2, out=w.s_part_9)
         s_part_8 = np.sum(s_part_9)
@@ -260,18 +261,17 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         J_part = J_part_2 / n_n
         J = J_part + s
         # ∂J/∂O = (O − Y)/n
-        L_part *= (-1.0 / n_n)
-        d_o = L_part
+        d_o = np.subtract(o, y, out=w.d_o)
+        d_o /= n_n
         # ∂J/∂A = (∂J/∂O) W2
         d_a = np.matmul(d_o, W2, out=w.d_a)
         # ∂J/∂Z = ∂J/∂A ⊙ swish′(Z)
-        z *= a_part
-        d_z_part_2 = z
-        d_z_part_3 = np.subtract(a_part, 1.0, out=w.d_z_part_3)
-        d_z_part_2 *= d_z_part_3
-        d_z_part_2 *= beta
-        a_part -= d_z_part_2
-        d_z_part = a_part
+        d_z_part = np.negative(a_part, out=w.d_z_part)
+        d_z_part += 1.0
+        d_z_part *= z
+        d_z_part *= a_part
+        d_z_part *= beta
+        d_z_part += a_part
         d_a *= d_z_part
         d_z = d_a
         # ∂J/∂W1 = (∂J/∂Z)ᵀ X + α sign(W1) + 2 λ W1
@@ -324,4 +324,4 @@ def _sigmoid(x, out):
     np.exp(out, out=out)
     out += 1
     return np.reciprocal(out, out=out)
-# symbackprop-seal:c2f5da5c4c541fd8
+# symbackprop-seal:acb07ba6a0cf22f8

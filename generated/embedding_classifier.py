@@ -133,9 +133,9 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         n_n = w.sizes['n']
         n_q = w.sizes['q']
         n_t = w.sizes['t']
-        # E[i, j, k] = Emb[tok[i, j], k]
+        # E[i, t, m] = Emb[tok[i, t], m]
         E = np.take(Emb, tok, axis=0, out=w.E, mode="clip")
-        # A[i, j] = Σ[k](E[i, k, j])/t
+        # A[i, m] = Σ[j](E[i, j, m])/t
         a = np.sum(E, axis=1, out=w.a)
         a /= n_t
         # O = A Wᵀ + 𝟏 bᵀ
@@ -158,9 +158,9 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         n_n = w.sizes['n']
         n_q = w.sizes['q']
         n_t = w.sizes['t']
-        # E[i, j, k] = Emb[tok[i, j], k]
+        # E[i, t, m] = Emb[tok[i, t], m]
         E = np.take(Emb, tok, axis=0, out=w.E, mode="clip")
-        # A[i, j] = Σ[k](E[i, k, j])/t
+        # A[i, m] = Σ[j](E[i, j, m])/t
         a = np.sum(E, axis=1, out=w.a)
         a /= n_t
         # O = A Wᵀ + 𝟏 bᵀ
@@ -192,9 +192,9 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         n_n = w.sizes['n']
         n_q = w.sizes['q']
         n_t = w.sizes['t']
-        # E[i, j, k] = Emb[tok[i, j], k]
+        # E[i, t, m] = Emb[tok[i, t], m]
         E = np.take(Emb, tok, axis=0, out=w.E, mode="clip")
-        # A[i, j] = Σ[k](E[i, k, j])/t
+        # A[i, m] = Σ[j](E[i, j, m])/t
         a = np.sum(E, axis=1, out=w.a)
         a /= n_t
         # O = A Wᵀ + 𝟏 bᵀ
@@ -218,9 +218,9 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         d_o /= n_n
         # ∂L/∂A = (∂L/∂O) W
         d_a = np.matmul(d_o, W, out=w.d_a)
-        # (∂L/∂E)[i, j, k] = (∂L/∂A)[i, k]/t
+        # ∂L/∂E[i, j, m] = ∂L/∂A[i, m]/t
         d_E = np.divide(d_a[:, None, :], n_t, out=w.d_E)
-        # (∂L/∂Emb)[i, j] = Σ[k, l]((∂L/∂E)[k, l, j] [tok[k, l] = i])
+        # ∂L/∂Emb[i, j] = Σ[k, l]([tok[k, l] = i] (∂L/∂E[k, l, j]))
         d_Emb = _scatter_class(d_E, tok, w.d_Emb)
         # ∂L/∂W = (∂L/∂O)ᵀ A
         d_W = np.matmul(d_o.T, a, out=w.d_W)
@@ -276,4 +276,4 @@ def _scatter_class(source, classes, out):
     out.fill(0)
     np.add.at(out, classes, source)
     return out
-# symbackprop-seal:32dce7a730372c0c
+# symbackprop-seal:6187503079906e62

@@ -52,6 +52,7 @@ class Workspace:
         self.ell = np.empty((n_n,), dtype)
         self.d_r = np.empty((n_n, n_d,), dtype)
         self.d_r_part = np.empty((n_n, n_d,), dtype)
+        self.d_Sigma_part_3 = np.empty((n_d, n_d,), dtype)
         self.d_Sigma_part_2 = np.empty((n_d, n_d,), dtype)
         self.d_Sigma_part = np.empty((n_d, n_d,), dtype)
         self.d_Sigma = np.empty((n_d, n_d,), dtype)
@@ -136,7 +137,7 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         Sigma += Sigma_part
         # R = X − 𝟏 μᵀ
         r = np.subtract(x, mu, out=w.r)
-        # ell[i] = −d log(2 π)/2 − ½ logdet(Σ) − ½ Σ[j, k](R[i, j] R[i, k] (Σ⁻¹)[j, k])
+        # ell = −d log(2 π)/2 − ½ logdet(Σ) − ½ rowsum(R ⊙ R Σ⁻¹)
         ell_part_4 = np.linalg.inv(Sigma)
         ell_part_3 = np.matmul(r, ell_part_4, out=w.ell_part_3)
         np.matmul(r[..., None, :], ell_part_3[..., None], out=w.ell[..., None][..., None])
@@ -167,7 +168,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         Sigma += Sigma_part
         # R = X − 𝟏 μᵀ
         r = np.subtract(x, mu, out=w.r)
-        # ell[i] = −d log(2 π)/2 − ½ logdet(Σ) − ½ Σ[j, k](R[i, j] R[i, k] (Σ⁻¹)[j, k])
+        # ell = −d log(2 π)/2 − ½ logdet(Σ) − ½ rowsum(R ⊙ R Σ⁻¹)
         ell_part_4 = np.linalg.inv(Sigma)
         ell_part_3 = np.matmul(r, ell_part_4, out=w.ell_part_3)
         np.matmul(r[..., None, :], ell_part_3[..., None], out=w.ell[..., None][..., None])
@@ -201,7 +202,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         Sigma += Sigma_part
         # R = X − 𝟏 μᵀ
         r = np.subtract(x, mu, out=w.r)
-        # ell[i] = −d log(2 π)/2 − ½ logdet(Σ) − ½ Σ[j, k](R[i, j] R[i, k] (Σ⁻¹)[j, k])
+        # ell = −d log(2 π)/2 − ½ logdet(Σ) − ½ rowsum(R ⊙ R Σ⁻¹)
         ell_part_4 = np.linalg.inv(Sigma)
         ell_part_3 = np.matmul(r, ell_part_4, out=w.ell_part_3)
         np.matmul(r[..., None, :], ell_part_3[..., None], out=w.ell[..., None][..., None])
@@ -214,18 +215,18 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         # L = −mean(ell)
         L_part = np.sum(ell)
         L = L_part * (-1.0 / n_n)
-        # ∂L/∂R = (R Σ⁻¹ + R (Σ⁻¹)ᵀ)/(2 n)
+        # ∂L/∂R = (R Σ⁻¹ + R Σ⁻ᵀ)/(2 n)
         d_r = np.matmul(r, ell_part_4, out=w.d_r)
         d_r_part = np.matmul(r, ell_part_4.T, out=w.d_r_part)
         d_r += d_r_part
         d_r /= (2.0 * n_n)
-        # ∂L/∂Σ = ½ ((Σ⁻¹)ᵀ − (Σ⁻¹)ᵀ Rᵀ R (Σ⁻¹)ᵀ/n)
-        d_Sigma_part_2 = np.matmul(r.T, r, out=w.d_Sigma_part_2)
-        d_Sigma_part = np.matmul(ell_part_4, d_Sigma_part_2, out=w.d_Sigma_part)
-        d_Sigma = np.matmul(ell_part_4.T, d_Sigma_part.T, out=w.d_Sigma)
-        d_Sigma /= n_n
-        d_Sigma = np.subtract(ell_part_4.T, d_Sigma, out=w.d_Sigma)
-        d_Sigma *= 0.5
+        # ∂L/∂Σ = ½ Σ⁻ᵀ − Σ⁻ᵀ Rᵀ R Σ⁻ᵀ/(2 n)
+        d_Sigma_part_3 = np.matmul(r.T, r, out=w.d_Sigma_part_3)
+        d_Sigma_part_2 = np.matmul(ell_part_4, d_Sigma_part_3, out=w.d_Sigma_part_2)
+        d_Sigma_part = np.matmul(ell_part_4.T, d_Sigma_part_2.T, out=w.d_Sigma_part)
+        d_Sigma = np.multiply(ell_part_4.T, 0.5, out=w.d_Sigma)
+        d_Sigma_part /= (2.0 * n_n)
+        d_Sigma -= d_Sigma_part
         # ∂L/∂μ = −(∂L/∂R)ᵀ 𝟏
         d_mu = np.sum(d_r, axis=0, out=w.d_mu)
         d_mu = np.negative(d_mu, out=w.d_mu)
@@ -251,4 +252,4 @@ def init(seed=0, dtype=np.float32, sizes={}):
         'mu': np.zeros((sizes['d'],), dtype),
         'A': (random.standard_normal((sizes['d'], sizes['d'],)) / math.sqrt(sizes['d'])).astype(dtype),
     }
-# symbackprop-seal:45925334ee03745e
+# symbackprop-seal:17e4483d7978f548

@@ -54,6 +54,7 @@ class Workspace:
         self.sigma = np.empty((n_n,), dtype)
         self.o = np.empty((n_n, n_d,), dtype)
         self.L_part_2 = np.empty((n_n, n_d,), dtype)
+        self.d_o = np.empty((n_n, n_d,), dtype)
         self.d_x_hat = np.empty((n_n, n_d,), dtype)
         self.d_x_part = np.empty((n_n,), dtype)
         self.d_x_part_3 = np.empty((n_n,), dtype)
@@ -231,11 +232,11 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         L_part = np.vdot(L_part_2, L_part_2)
         L = L_part / (2.0 * n_n)
         # ∂L/∂O = (O − Y)/n
-        L_part_2 *= (-1.0 / n_n)
-        d_o = L_part_2
+        d_o = np.subtract(o, y, out=w.d_o)
+        d_o /= n_n
         # ∂L/∂X̂ = ∂L/∂O ⊙ 𝟏 γᵀ
         d_x_hat = np.multiply(d_o, gamma, out=w.d_x_hat)
-        # ∂L/∂X = (∂L/∂X̂ − rowsum(∂L/∂X̂)/d 𝟏ᵀ − (X̂ ⊙ rowsum(∂L/∂X̂ ⊙ X̂) 𝟏ᵀ)/d) ./ (σ 𝟏ᵀ)
+        # ∂L/∂X = (∂L/∂X̂ − rowsum(∂L/∂X̂) 𝟏ᵀ/d − (X̂ ⊙ rowsum(∂L/∂X̂ ⊙ X̂) 𝟏ᵀ)/d) ./ (σ 𝟏ᵀ)
         d_x_part = np.sum(d_x_hat, axis=1, out=w.d_x_part)
         d_x_part_3 = np.einsum("ab,ab->a", x_hat, d_x_hat, out=w.d_x_part_3)
         d_x_part_2 = np.multiply(x_hat, d_x_part_3[:, None], out=w.d_x_part_2)
@@ -271,4 +272,4 @@ def init(seed=0, dtype=np.float32, sizes={}):
         'gamma': np.ones((sizes['d'],), dtype),
         'beta': np.zeros((sizes['d'],), dtype),
     }
-# symbackprop-seal:f88ba2d6ea896fae
+# symbackprop-seal:eb64deb37a73da20

@@ -154,7 +154,7 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         n_p = w.sizes['p']
         n_q = w.sizes['q']
         n_s = w.sizes['s']
-        # Z[i, j, l, r] = Σ[t, a, b](K[j, t, a, b] x[i, t, a + l, b + r]) + b1[j]
+        # Z[l, f, i, j] = Σ[r, v, a](K[f, r, v, a] x[l, r, i + v, a + j]) + b1[f]
         Z_part_4 = _window(x, 2, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
         Z_part_3 = _window(Z_part_4, 4, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
         Z_part_2 = w.Z_part_2
@@ -164,11 +164,11 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         Z = np.add(Z_part.transpose(0, 3, 1, 2), b1[None, :, None, None], out=w.Z)
         # A[i, j, l, r] = relu(Z[i, j, l, r])
         A = np.maximum(Z, 0, out=w.A)
-        # P[i, j, l, r] = max[t, u](A[i, j, 2 l + t, 2 r + u])
+        # P[l, f, i, j] = max[r, t](A[l, f, 2 i + r, 2 j + t])
         P_part_2 = _window(A, 2, ((n_p, 2), (2, 1),), 0)
         P_part = _window(P_part_2, 4, ((n_p, 2), (2, 1),), 0)
         P = np.max(P_part.transpose(0, 1, 2, 4, 3, 5), axis=(4, 5), out=w.P)
-        # O[i, j] = Σ[l, r, t](W[j, l, r, t] P[i, l, r, t]) + b2[j]
+        # O[i, r] = Σ[j, l, t](W[r, j, l, t] P[i, j, l, t]) + b2[r]
         o = np.matmul(P.reshape(n_n, n_f * n_p * n_p), W.transpose(1, 2, 3, 0).reshape(n_f * n_p * n_p, n_q), out=w.o)
         o += b2
     return {'o': np.array(o, dtype), }
@@ -192,7 +192,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         n_p = w.sizes['p']
         n_q = w.sizes['q']
         n_s = w.sizes['s']
-        # Z[i, j, l, r] = Σ[t, a, b](K[j, t, a, b] x[i, t, a + l, b + r]) + b1[j]
+        # Z[l, f, i, j] = Σ[r, v, a](K[f, r, v, a] x[l, r, i + v, a + j]) + b1[f]
         Z_part_4 = _window(x, 2, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
         Z_part_3 = _window(Z_part_4, 4, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
         Z_part_2 = w.Z_part_2
@@ -202,11 +202,11 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         Z = np.add(Z_part.transpose(0, 3, 1, 2), b1[None, :, None, None], out=w.Z)
         # A[i, j, l, r] = relu(Z[i, j, l, r])
         A = np.maximum(Z, 0, out=w.A)
-        # P[i, j, l, r] = max[t, u](A[i, j, 2 l + t, 2 r + u])
+        # P[l, f, i, j] = max[r, t](A[l, f, 2 i + r, 2 j + t])
         P_part_2 = _window(A, 2, ((n_p, 2), (2, 1),), 0)
         P_part = _window(P_part_2, 4, ((n_p, 2), (2, 1),), 0)
         P = np.max(P_part.transpose(0, 1, 2, 4, 3, 5), axis=(4, 5), out=w.P)
-        # O[i, j] = Σ[l, r, t](W[j, l, r, t] P[i, l, r, t]) + b2[j]
+        # O[i, r] = Σ[j, l, t](W[r, j, l, t] P[i, j, l, t]) + b2[r]
         o = np.matmul(P.reshape(n_n, n_f * n_p * n_p), W.transpose(1, 2, 3, 0).reshape(n_f * n_p * n_p, n_q), out=w.o)
         o += b2
         # L = mean(logsumexp(O)) − sum(O ⊙ onehot(y))/n
@@ -239,7 +239,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         n_p = w.sizes['p']
         n_q = w.sizes['q']
         n_s = w.sizes['s']
-        # Z[i, j, l, r] = Σ[t, a, b](K[j, t, a, b] x[i, t, a + l, b + r]) + b1[j]
+        # Z[l, f, i, j] = Σ[r, v, a](K[f, r, v, a] x[l, r, i + v, a + j]) + b1[f]
         Z_part_4 = _window(x, 2, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
         Z_part_3 = _window(Z_part_4, 4, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
         Z_part_2 = w.Z_part_2
@@ -249,11 +249,11 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         Z = np.add(Z_part.transpose(0, 3, 1, 2), b1[None, :, None, None], out=w.Z)
         # A[i, j, l, r] = relu(Z[i, j, l, r])
         A = np.maximum(Z, 0, out=w.A)
-        # P[i, j, l, r] = max[t, u](A[i, j, 2 l + t, 2 r + u])
+        # P[l, f, i, j] = max[r, t](A[l, f, 2 i + r, 2 j + t])
         P_part_2 = _window(A, 2, ((n_p, 2), (2, 1),), 0)
         P_part = _window(P_part_2, 4, ((n_p, 2), (2, 1),), 0)
         P = np.max(P_part.transpose(0, 1, 2, 4, 3, 5), axis=(4, 5), out=w.P)
-        # O[i, j] = Σ[l, r, t](W[j, l, r, t] P[i, l, r, t]) + b2[j]
+        # O[i, r] = Σ[j, l, t](W[r, j, l, t] P[i, j, l, t]) + b2[r]
         o = np.matmul(P.reshape(n_n, n_f * n_p * n_p), W.transpose(1, 2, 3, 0).reshape(n_f * n_p * n_p, n_q), out=w.o)
         o += b2
         # L = mean(logsumexp(O)) − sum(O ⊙ onehot(y))/n
@@ -272,10 +272,10 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         np.copyto(d_o, d_o_part)
         _add_at_class(d_o, y, -1.0)
         d_o /= n_n
-        # (∂L/∂P)[i, j, l, r] = Σ[t]((∂L/∂O)[i, t] W[t, j, l, r])
+        # ∂L/∂P[l, f, i, j] = Σ[r]((∂L/∂O[l, r]) W[r, f, i, j])
         np.matmul(d_o, W.reshape(n_q, n_f * n_p * n_p), out=w.d_P.reshape(n_n, n_f * n_p * n_p))
         d_P = w.d_P
-        # (∂L/∂A)[i, j, l, r] = Σ[t, v]((∂L/∂P)[i, j, t, v]/Σ[b, e]([P[i, j, t, v] = A[i, j, 2 t + b, 2 v + e]]) [P[i, j, t, v] = A[i, j, l, r]])
+        # ∂L/∂A[i, j, l, r] = Σ[t, v]([P[i, j, t, v] = A[i, j, l, r]] (∂L/∂P[i, j, t, v]/Σ[b, e]([P[i, j, t, v] = A[i, j, 2 t + b, 2 v + e]])))
         d_A_part_7 = np.negative(P_part.transpose(0, 1, 2, 4, 3, 5), out=w.d_A_part_7)
         d_A_part_7 += P[:, :, :, :, None, None]
         d_A_part_6 = np.equal(d_A_part_7, 0, out=w.d_A_part_6)
@@ -285,10 +285,10 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         d_A_part_3 = np.multiply(d_A_part_4[:, :, :, None, :, None], d_A_part_6.transpose(0, 1, 2, 4, 3, 5), out=w.d_A_part_3)
         d_A_part_2 = _scatter_window(d_A_part_3.transpose(2, 3, 0, 1, 4, 5), (2, 1,), 0, w.d_A_part_2)
         d_A_part = _scatter_window(d_A_part_2.transpose(3, 4, 0, 1, 2), (2, 1,), 0, w.d_A_part)
-        # (∂L/∂Z)[i, j, l, r] = (∂L/∂A)[i, j, l, r] relu′(Z[i, j, l, r])
+        # ∂L/∂Z[l, f, i, j] = (∂L/∂A[l, f, i, j]) relu′(Z[l, f, i, j])
         d_Z_part = np.greater(Z, 0, out=w.d_Z_part)
         d_Z = np.multiply(d_A_part.transpose(2, 3, 1, 0), d_Z_part, out=w.d_Z)
-        # (∂L/∂K)[i, j, l, r] = Σ[t, u, v]((∂L/∂Z)[t, i, u, v] x[t, j, l + u, r + v])
+        # ∂L/∂K[i, j, l, r] = Σ[t, u, v]((∂L/∂Z[t, i, u, v]) x[t, j, l + u, r + v])
         d_K_part_4 = _window(x, 2, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
         d_K_part_3 = _window(d_K_part_4, 4, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
         d_K_part_2 = w.d_K_part_2
@@ -297,9 +297,9 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         np.copyto(d_K_part, d_K_part_3.transpose(0, 2, 4, 1, 3, 5))
         np.matmul(d_K_part_2.reshape(n_f, n_n * (n_s - n_k + 1) * (n_s - n_k + 1)), d_K_part.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_c * n_k * n_k), out=w.d_K.reshape(n_f, n_c * n_k * n_k))
         d_K = w.d_K
-        # (∂L/∂b1)[i] = Σ[j, l, r]((∂L/∂Z)[j, i, l, r])
+        # ∂L/∂b1[i] = Σ[j, l, r](∂L/∂Z[j, i, l, r])
         d_b1 = np.sum(d_Z, axis=(0, 2, 3), out=w.d_b1)
-        # (∂L/∂W)[i, j, l, r] = Σ[t]((∂L/∂O)[t, i] P[t, j, l, r])
+        # ∂L/∂W[i, j, l, r] = Σ[t]((∂L/∂O[t, i]) P[t, j, l, r])
         np.matmul(d_o.T, P.reshape(n_n, n_f * n_p * n_p), out=w.d_W.reshape(n_q, n_f * n_p * n_p))
         d_W = w.d_W
         # ∂L/∂b2 = (∂L/∂O)ᵀ 𝟏
@@ -384,4 +384,4 @@ def _window(array, axis, steps, offset):
     shape = (*array.shape[:axis], *(size for size, _ in steps), *array.shape[axis + 1 :])
     strides = (*array.strides[:axis], *(step * stride for _, step in steps), *array.strides[axis + 1 :])
     return np.lib.stride_tricks.as_strided(array[start], shape, strides, writeable=False)
-# symbackprop-seal:fb9160f5ebab72bf
+# symbackprop-seal:a24bf7be753813df

@@ -47,6 +47,7 @@ class Workspace:
         self.z = np.empty((n_n, n_k,), dtype)
         self.x_hat = np.empty((n_n, n_d,), dtype)
         self.L_part_2 = np.empty((n_n, n_d,), dtype)
+        self.d_x_hat = np.empty((n_n, n_d,), dtype)
         self.d_h = np.empty((n_n, n_k,), dtype)
         self.d_z = np.empty((n_n, n_k,), dtype)
         self.d_W = np.empty((n_k, n_d,), dtype)
@@ -188,16 +189,16 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         L_part = np.vdot(L_part_2, L_part_2)
         L = L_part / (2.0 * n_n)
         # ∂L/∂X̂ = (X̂ − X)/n
-        L_part_2 *= (-1.0 / n_n)
-        d_x_hat = L_part_2
+        d_x_hat = np.subtract(x_hat, x, out=w.d_x_hat)
+        d_x_hat /= n_n
         # ∂L/∂H = (∂L/∂X̂) Wᵀ
         d_h = np.matmul(d_x_hat, W.T, out=w.d_h)
         # ∂L/∂Z = ∂L/∂H ⊙ (1 − H ⊙ H)
         d_z = np.square(h, out=w.d_z)
-        d_z -= 1.0
+        d_z = np.negative(d_z, out=w.d_z)
+        d_z += 1.0
         d_z *= d_h
-        d_z *= -1.0
-        # ∂L/∂W = (∂L/∂Z)ᵀ X + Hᵀ (∂L/∂X̂)
+        # ∂L/∂W = Hᵀ (∂L/∂X̂) + (∂L/∂Z)ᵀ X
         d_W = np.matmul(d_z.T, x, out=w.d_W)
         d_W_part = np.matmul(h.T, d_x_hat, out=w.d_W_part)
         d_W += d_W_part
@@ -225,4 +226,4 @@ def init(seed=0, dtype=np.float32, sizes={}):
         'b': np.zeros((sizes['k'],), dtype),
         'c': np.zeros((sizes['d'],), dtype),
     }
-# symbackprop-seal:f61790daf65bfee9
+# symbackprop-seal:0e70946494c7f6be

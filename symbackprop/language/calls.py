@@ -31,7 +31,7 @@ def _filled(number: int) -> Special:
     def call(names: Names, tree: syntax.Call, lower: Lower) -> Value:
         if not tree.arguments:
             raise names.error(tree.position, f"{tree.function} needs a size", f"such as {tree.function}(n)")
-        return ops.filled(number, *[names.extent(argument) for argument in tree.arguments])
+        return ops.filled(number, *[names.length(argument) for argument in tree.arguments])
 
     return call
 

@@ -101,6 +101,16 @@ class Names:
             )
         return self.whole(tree, "an axis of size {}")
 
+    def length(self, tree: syntax.Expression) -> Size:
+        """Return how far an index runs: a size, or a sum, difference or product of sizes and whole numbers."""
+        if isinstance(tree, syntax.Sum):
+            return sympy.Add(*[sign * self.length(term) for sign, term in tree.terms])
+        if isinstance(tree, syntax.Product) and set(tree.operators) <= {"*"}:
+            return sympy.expand(sympy.Mul(*[self.length(factor) for factor in tree.factors]))
+        if isinstance(tree, syntax.Call) and tree.function == "size":
+            return self.size_call(tree)
+        return self.extent(tree)
+
     def whole(self, tree: syntax.Expression, what: str) -> sympy.Integer:
         """Return the number of a size."""
         number = self.number(tree)

@@ -61,7 +61,7 @@ class Ranges:
         for index in indices:
             bound[index.name] = self.label
             if index.extent is not None:
-                self.sizes[self.label] = self.names.extent(index.extent)
+                self.sizes[self.label] = self.names.length(index.extent)
             self.label += 1
         return bound
 
