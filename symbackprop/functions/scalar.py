@@ -260,7 +260,8 @@ def derivative(function: Any, position: int) -> Any:
     """Return the partial derivative of a named function as a callable of the function's arguments.
 
     It is written through the function's own value where that is shorter (tanh' = 1 - a^2), in full where it is as
-    short as its name would be (sigmoid(o) - y), and otherwise as a named function of its own (gelu') whose formula is SymPy's derivative.
+    short as its name would be (sigmoid(o) - y), and otherwise as a named function of its own (gelu') whose formula is
+    SymPy's derivative.
     """
     if function is relu:
         return _relu_prime

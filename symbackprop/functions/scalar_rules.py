@@ -99,6 +99,50 @@ def _tidy_product(expression: sympy.Mul) -> Expr:
     return expression
 
 
+@cache
+def oriented(expression: Expr) -> Expr:
+    """Return the expression with the sign of each product inside its first difference: -(a - b) c is (b - a) c."""
+    if not expression.args:
+        return expression
+    arguments = [oriented(part) for part in expression.args]
+    if any(new != old for new, old in zip(arguments, expression.args, strict=True)):
+        expression = expression.func(*arguments)
+    if not expression.is_Mul:
+        return expression
+    coefficient, rest = expression.as_coeff_Mul()
+    factors = list(sympy.Mul.make_args(rest))
+    differences = [k for k, factor in enumerate(factors) if _is_difference(factor)]
+    turned = [k for k in differences[1:] if is_reversed(_base(factors[k]))]
+    if differences and coefficient.is_negative is (len(turned) % 2 == 0):
+        turned.append(differences[0])
+    if not turned:
+        return expression
+    for k in turned:
+        factors[k] = (-_base(factors[k])) ** (factors[k].exp if factors[k].is_Pow else 1)
+    product = sympy.Mul(*factors)
+    coefficient = abs(coefficient) if differences else coefficient
+    return sympy.Mul(coefficient, product, evaluate=not product.is_Add or coefficient == 1)
+
+
+def is_reversed(total: Expr) -> bool:
+    """Tell whether a sum is the one of itself and its negative that is not taken: that of a negative number, if it has one."""
+    number = total.as_coeff_Add()[0]
+    return bool(number.is_negative if number else total.could_extract_minus_sign())
+
+
+def _base(factor: Expr) -> Expr:
+    return factor.base if factor.is_Pow else factor
+
+
+def _is_difference(factor: Expr) -> bool:
+    """Tell whether a factor is a sum of terms of both signs, or an odd power of one."""
+    base = _base(factor)
+    if not base.is_Add or (factor.is_Pow and not (factor.exp.is_Integer and factor.exp.is_odd)):
+        return False
+    negative = sum(term.could_extract_minus_sign() for term in base.args)
+    return 0 < negative < len(base.args)
+
+
 def through_value(function: type[ScalarFunction], position: int, body: Expr) -> Expr | None:
     """Write a derivative through the function's own value f, if that is shorter: found by solving, not listed.
 

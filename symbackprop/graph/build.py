@@ -14,7 +14,7 @@ from itertools import permutations
 import sympy
 
 from symbackprop.errors import ShapeError
-from symbackprop.functions.scalar_rules import tidy
+from symbackprop.functions.scalar_rules import is_reversed, tidy
 from symbackprop.graph.equalities import axis_order, components, exchangeable, separate_repeated, without_equalities
 from symbackprop.graph.fusion import arranged, fused
 from symbackprop.graph.nodes import (
@@ -275,7 +275,7 @@ def split_product(node: Pointwise) -> tuple[sympy.Expr, list[Factor]]:
     if expression.is_Add:
         content, expression = expression.as_content_primitive()
         coefficient *= content
-        if expression.could_extract_minus_sign():
+        if is_reversed(expression):
             coefficient, expression = -coefficient, -expression
     for multiplicand in sympy.Mul.make_args(expression):
         used = [p for p in range(len(node.operands)) if argument(p) in multiplicand.free_symbols]
@@ -348,17 +348,6 @@ def _symmetries(node: Node) -> list[tuple[int, ...]]:
     return exchangeable(node)
 
 
-def _weights(node: Indicator) -> list[str]:
-    """What marks out the axes of a condition, whichever way round it is written: p comes first in p = 2 i + a."""
-    coefficients = [node.condition.coeff(axis(position)) for position in range(node.rank)]
-    ways = [[str(sign * coefficient) for coefficient in coefficients] for sign in (1, -1)]
-    if node.relation == ">=":
-        return ways[0]
-    if sorted(ways[0]) == sorted(ways[1]):
-        return [str(abs(coefficient)) for coefficient in coefficients]
-    return min(ways, key=sorted)
-
-
 def _arranged_axes(node: Node, labels: Labels, place: Mapping[int, int]) -> Factor:
     """A computed operand has no order of axes of its own: kept labels come first, in order, the others as it reads best."""
     if isinstance(node, Pointwise) and node.expression == argument(0) and set(node.labels[0]) == set(range(node.rank)):
@@ -371,10 +360,6 @@ def _arranged_axes(node: Node, labels: Labels, place: Mapping[int, int]) -> Fact
     if not isinstance(node, Pointwise | Contraction | Reduction):
         return node, labels
     positions = range(len(labels))
-    if isinstance(node, Indicator):
-        weights = _weights(node)
-        order = sorted(positions, key=lambda p: (weights[p], place.get(labels[p], len(place)), str(node.shape[p]), p))
-        return transpose(node, order), tuple(labels[p] for p in order)
     kept = sorted((p for p in positions if labels[p] in place), key=lambda p: place[labels[p]])
     free = [p for p in positions if labels[p] not in place]
     if isinstance(node, Pointwise) and (len(free) > 4 or all(isinstance(o, Leaf) for o in node.operands)):

@@ -6,7 +6,7 @@ from functools import cache
 
 import sympy
 
-from symbackprop.functions.scalar_rules import tidy
+from symbackprop.functions.scalar_rules import oriented, tidy
 from symbackprop.graph.nodes import Indicator, Pointwise, argument
 from symbackprop.graph.ordering import Factor, order_key
 
@@ -63,7 +63,7 @@ def arranged(expression: sympy.Expr, operands: list[Factor]) -> tuple[sympy.Expr
             if isinstance(node, Indicator):
                 expression = _idempotent(expression, argument(position))
         if not merged:
-            return expression, operands
+            return oriented(expression), operands
         expression = tidy(expression)  # where two operands became one, more may cancel
 
 
