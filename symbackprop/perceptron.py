@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from symbackprop.errors import UsageError
 from symbackprop.functions.registry import ACTIVATIONS, LOSSES, PENALTIES
 from symbackprop.language.formula import formula_names
-from symbackprop.language.tokens import canonical_name
+from symbackprop.language.vocabulary import canonical_name
 
 Formula: TypeAlias = tuple[str, str]
 """The variables and the formula: ``("(u)", "u^2")``; or, of a penalty by a norm, its factor and the norm."""

@@ -22,8 +22,8 @@ _OPERATOR = frozenset(
 _BEGINNINGS = f"{', '.join(STATEMENTS)}, or an equation: z = ..."
 
 
-def explain(problem: UnexpectedInput, tokens: list[Token], source: Lines) -> EquationError:
-    """Return the error for a statement whose tokens the grammar does not accept."""
+def explain(problem: UnexpectedInput, tokens: list[Token], source: Lines, start: str) -> EquationError:
+    """Return the error for a statement (or a formula: ``start`` says which) whose tokens the grammar does not accept."""
     if not isinstance(problem, UnexpectedToken):
         return source.error_at(tokens[0], "this cannot be read")
     token = problem.token
@@ -40,7 +40,8 @@ def explain(problem: UnexpectedInput, tokens: list[Token], source: Lines) -> Equ
         return source.error(
             last.line or 1, last.end_column or 1, "the statement ends too early", f"expected {_expected(accepted)}"
         )
-    if before is None or (position == 1 and before.type == "NAME" and token.type not in ("LBRACKET", "COMPARE")):
+    unreadable = position == 1 and tokens[0].type == "NAME" and token.type not in ("LBRACKET", "COMPARE")
+    if start == "statement" and (before is None or unreadable):
         return _beginning(tokens, source)
     if "NAME" in accepted and not accepted & {"FUNCTION"} and (str(token) in RESERVED or token.type == "FUNCTION"):
         what = "a word of the language" if str(token) in RESERVED else "a function already"
@@ -49,7 +50,7 @@ def explain(problem: UnexpectedInput, tokens: list[Token], source: Lines) -> Equ
         return source.error_at(token, f"{token} begins a statement and is no name", "one statement a line")
     if token.type == "EQUALS" and any(other.type == "EQUALS" for other in tokens[:position]):
         return source.error_at(token, "a second = in one equation", "one equation a line; compare with ==")
-    if token.type == "COMPARE" and position == 1:
+    if token.type == "COMPARE" and position == 1 and start == "statement":
         return source.error_at(token, "an equation is written with one =", f"{before} = ...")
     if token.type == "COMPARE" and any(other.type == "COMPARE" for other in tokens[:position]):
         return source.error_at(token, "comparisons do not chain", "both hold in (a > b) (b > c)")

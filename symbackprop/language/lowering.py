@@ -74,9 +74,8 @@ class Lowering:
         read = {
             name for function in self.declared_functions for name in map(str, function.parameters[function.visible :])
         }
-        return tuple(
-            str(self.names.error(self.places[name], f"{name} is never used")) for name in unused if name not in read
-        )
+        places = [(self.places[name], name) for name in unused if name not in read]
+        return tuple(f"{self.module.filename}:{place.line}:{place.column}: {name} is never used" for place, name in places)
 
     # ------------------------------------------------------------ declarations
 

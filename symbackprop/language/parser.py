@@ -70,7 +70,7 @@ def _parse(tokens: list[Token], source: Lines, start: str) -> Any:
     try:
         tree: Any = _parser().parse(tokens, start=start)
     except UnexpectedInput as problem:
-        raise explain(problem, tokens, source) from None
+        raise explain(problem, tokens, source, start) from None
     except Refusal as refusal:
         raise _refused(refusal.position, refusal.message, refusal.hint, source) from None
     deep = deeper_than(NESTING_LIMIT, tree)
