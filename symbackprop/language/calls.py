@@ -75,6 +75,10 @@ def _size(names: Names, tree: syntax.Call, lower: Lower) -> Value:
     return ops.value(names.size_call(tree))
 
 
+def _floor(names: Names, tree: syntax.Call, lower: Lower) -> Value:
+    return ops.value(names.length(tree))
+
+
 SPECIAL: Mapping[str, Special] = {
     "sum": _one(ops.sum_all),
     "mean": _one(ops.mean_all),
@@ -87,6 +91,7 @@ SPECIAL: Mapping[str, Special] = {
     "tr": _one(ops.trace),
     "det": _one(lambda operand: ops.scalar_of_matrix("det", operand)),
     "logdet": _one(lambda operand: ops.scalar_of_matrix("logdet", operand)),
+    "cofactor": _one(lambda operand: ops.scalar_of_matrix("cofactor", operand)),
     "inv": _one(ops.inverse),
     "diag": _one(ops.diagonal),
     "norm": _one(ops.norm),
@@ -96,6 +101,7 @@ SPECIAL: Mapping[str, Special] = {
     "rowsum": _one(ops.row_sum),
     "colsum": _one(ops.column_sum),
     "size": _size,
+    "floor": _floor,
 }
 """The functions of whole tensors; ``max`` and ``min`` of several arguments, and ``where``, are scalar functions."""
 

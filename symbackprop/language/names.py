@@ -102,14 +102,32 @@ class Names:
         return self.whole(tree, "an axis of size {}")
 
     def length(self, tree: syntax.Expression) -> Size:
-        """Return how far an index runs: a size, or a sum, difference or product of sizes and whole numbers."""
+        """Return how far an index runs: a size, or arithmetic with sizes and ``floor`` that gives a whole number."""
+        if isinstance(tree, syntax.Name | syntax.Number | syntax.Negation):
+            return self.extent(tree)
+        size = sympy.expand(self._arithmetic(tree))
+        least = self.at_defaults(size)
+        if not size.is_integer or (least.is_number and least < 1):
+            raise self.error(tree.position, f"a size of {size}", "a whole number of 1 or more; floor(...) rounds down")
+        return size
+
+    def _arithmetic(self, tree: syntax.Expression) -> sympy.Expr:
         if isinstance(tree, syntax.Sum):
-            return sympy.Add(*[sign * self.length(term) for sign, term in tree.terms])
-        if isinstance(tree, syntax.Product) and set(tree.operators) <= {"*"}:
-            return sympy.expand(sympy.Mul(*[self.length(factor) for factor in tree.factors]))
+            return sympy.Add(*[sign * self._arithmetic(term) for sign, term in tree.terms])
+        if isinstance(tree, syntax.Product):
+            result = self._arithmetic(tree.factors[0])
+            for operator, factor in zip(tree.operators, tree.factors[1:], strict=True):
+                part = self._arithmetic(factor)
+                if operator == "/" and part == 0:
+                    raise self.error(factor.position, "division by 0")
+                result = result / part if operator == "/" else result * part
+            return result
         if isinstance(tree, syntax.Call) and tree.function == "size":
             return self.size_call(tree)
-        return self.extent(tree)
+        if isinstance(tree, syntax.Call) and tree.function == "floor":
+            self.count(tree, 1)
+            return sympy.floor(sympy.expand(self._arithmetic(tree.arguments[0])))
+        return self.extent(tree) if isinstance(tree, syntax.Name) else self.number(tree)
 
     def whole(self, tree: syntax.Expression, what: str) -> sympy.Integer:
         """Return the number of a size."""

@@ -15,7 +15,7 @@ REDUCERS = ("sum", "mean", "max", "logsumexp")
 
 STRUCTURAL = (
     *REDUCERS, "min", "softmax", "log_softmax", "cross_entropy", "tr", "det", "logdet", "inv", "diag", "norm", "ones",
-    "zeros", "onehot", "rowsum", "colsum", "size", "where",
+    "zeros", "onehot", "rowsum", "colsum", "size", "floor", "cofactor", "where",
 )  # fmt: skip
 """Built-in functions that are not applied element by element."""
 

@@ -83,12 +83,12 @@ class _Typed:
 
     def _declaration(self, leaf: Leaf) -> str:
         axes = f"[{self._shape(leaf.shape)}]" if leaf.kind != "hyper" and (leaf.rank or leaf.classes is None) else ""
-        classes = f" in {self.text.number(leaf.classes)[0]}" if leaf.classes is not None else ""
+        classes = f" in {self.text.extent(leaf.classes)}" if leaf.classes is not None else ""
         default = self.model.hyper_defaults.get(leaf.name) if leaf.kind == "hyper" else None
         return self.text.name(leaf.name) + axes + classes + ("" if default is None else f" = {self._number(default)}")
 
     def _shape(self, shape: Shape) -> str:
-        return ", ".join(self.text.number(size)[0] for size in shape)
+        return ", ".join(self.text.extent(size) for size in shape)
 
     def _number(self, value: sympy.Expr) -> str:
         exact = decimal(value, smallest_divisor=2) if value.is_Rational else None

@@ -114,6 +114,10 @@ class TextPrinter(Printer):
         shown = self.dimension(name)
         return (f"size({shown})" if name in self.style.taken else shown), ATOM
 
+    def extent(self, size: Size) -> str:
+        """A size where only sizes can stand, so that no tensor hides one."""
+        return TextPrinter(Style(), self.spelling).number(size)[0]
+
     # ------------------------------------------------------------ numbers
 
     def constant(self, value: sympy.Expr) -> str:
@@ -199,14 +203,14 @@ class TextPrinter(Printer):
         return (f"|{inner}|" if self.spelling is None else f"abs({inner})"), ATOM
 
     def _ones(self, x: f.Ones) -> Printed:
-        return ("𝟏" if self.spelling is None else f"ones({self.number(x.size)[0]})"), ATOM
+        return ("𝟏" if self.spelling is None else f"ones({self.extent(x.size)})"), ATOM
 
     def _zeros(self, x: f.Zeros) -> Printed:
-        return ("0" if self.spelling is None else f"zeros({', '.join(self.number(size)[0] for size in x.shape)})"), ATOM
+        return ("0" if self.spelling is None else f"zeros({', '.join(self.extent(size) for size in x.shape)})"), ATOM
 
     def _identity(self, x: f.Identity) -> Printed:
         plain = self.spelling is None or self._identity_sized
-        return ("I" if plain else f"diag(ones({self.number(x.size)[0]}))"), ATOM
+        return ("I" if plain else f"diag(ones({self.extent(x.size)}))"), ATOM
 
     # ------------------------------------------------------------ indices
 
@@ -216,7 +220,7 @@ class TextPrinter(Printer):
             return ", ".join(letter for letter, _ in indices)
         alone = _ranges(body)
         return ", ".join(
-            letter if alone.get(letter) == [size] else f"{letter} in {self._at(self.number(size), ATOM)}"
+            letter if alone.get(letter) == [size] else f"{letter} in {_factor(self.extent(size))}"
             for letter, size in indices
         )  # fmt: skip
 
@@ -233,11 +237,15 @@ class TextPrinter(Printer):
 
     def _within(self, x: f.Within) -> Printed:
         if self.spelling is not None:
-            return f"sum[{x.letter} in {self._at(self.number(x.size), ATOM)}](({x.letter} == {self.show(x.operand)}))", ATOM
+            return f"sum[{x.letter} in {_factor(self.extent(x.size))}](({x.letter} == {self.show(x.operand)}))", ATOM
         return f"[0 ≤ {self.show(x.operand)} < {self.number(x.size)[0]}]", ATOM
 
     def _cases(self, x: f.Cases) -> Printed:
         return f"where({self.show(x.condition)}, {self.show(x.yes)}, {self.show(x.no)})", ATOM
+
+
+def _factor(text: str) -> str:
+    return f"({text})" if " " in text else text
 
 
 def _grouped(text: str) -> str:
