@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -95,15 +96,15 @@ def derive(model: Model, wrt: Sequence[str] | None = None, *, all_values: bool =
 def check(
     model: Derivation | Model, *, seed: int = 0, samples: int = 3, kernel: Any = None, progress: Progress | None = None
 ) -> CheckReport:
-    """Compare the kernel's gradients with finite differences, the complex step and exact expansion.
+    """Compare the kernel's gradients by the parameters with finite differences, the complex step and exact expansion.
 
     ``kernel`` is a module or object to check instead of the one that is generated; ``progress`` is called with the work
     done, the work in all, and what comes next.
     """
     from symbackprop.checking.checker import check_model
 
-    derivation = model if isinstance(model, Derivation) else derive(model)
-    return check_model(derivation.model, kernel or derivation.kernel(), seed=seed, samples=samples, progress=progress)
+    checked = model.model if isinstance(model, Derivation) else model
+    return check_model(checked, kernel or derive(checked).kernel(), seed=seed, samples=samples, progress=progress)
 
 
 class DerivedEquation:
@@ -144,8 +145,23 @@ class DerivedEquation:
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"
 
+    def _repr_html_(self) -> str:
+        return html_table([html_row(self)])
+
     def __repr__(self) -> str:
         return self.text()
+
+
+def html_row(equation: DerivedEquation) -> tuple[str, str, str]:
+    """Return the cells of an equation, with the mathematics for MathJax, which notebooks have."""
+    shape = " × ".join(map(str, equation.shape)) or "scalar"
+    return f"\\({equation.latex()}\\)", shape, equation.why
+
+
+def html_table(rows: Sequence[Sequence[str]]) -> str:
+    """Return a table of texts, all of them escaped."""
+    cells = ["".join(f'<td style="text-align: left">{escape(cell)}</td>' for cell in row) for row in rows]
+    return f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
 
 
 class Derivation:
@@ -211,13 +227,15 @@ class Derivation:
         return render.json_form(self.form(batch_form), **options)
 
     def source(self, order: int = 1) -> str:
-        """The source of the generated NumPy module."""
+        """The source of the generated NumPy module. Raises UsageError for an order other than 1."""
+        if order != 1:
+            raise UsageError(f"kernels have first derivatives only so far, not those of order {order}")
         from symbackprop.kernels import generate_source
 
-        return generate_source(self.model, order)
+        return generate_source(self.model, self._wrt)
 
     def kernel(self, order: int = 1) -> ModuleType:
-        """The generated NumPy module, imported."""
+        """The generated NumPy module, imported. Raises UsageError for an order other than 1."""
         from symbackprop.kernels import load_source
 
         return load_source(self.source(order), self.model.name)
@@ -225,8 +243,9 @@ class Derivation:
     def _repr_latex_(self) -> str:
         return self.latex()
 
-    def _repr_markdown_(self) -> str:
-        return self.markdown()
+    def _repr_html_(self) -> str:
+        head = f"<p><b>{escape(self.model.name)}</b> {escape(self.model.title)}</p>"
+        return head + html_table([html_row(equation) for equation in (*self.forward, *self.backward)])
 
     def __repr__(self) -> str:
         return f"<Derivation of {self.model.name}: {len(self.example.forward)} forward, {len(self.example.backward)} backward>"
