@@ -101,12 +101,22 @@ def _tidy_product(expression: sympy.Mul) -> Expr:
 
 @cache
 def oriented(expression: Expr) -> Expr:
-    """Return the expression with the sign of each product inside its first difference: -(a - b) c is (b - a) c."""
+    """Return the expression with numbers and signs where they read best, the same for all its spellings.
+
+    A number that all terms of a sum have stands before the sum: a/2 + b/2 is (a + b)/2. The sign of a product is inside its
+    first difference: -(a - b) c is (b - a) c.
+    """
     if not expression.args:
         return expression
     arguments = [oriented(part) for part in expression.args]
     if any(new != old for new, old in zip(arguments, expression.args, strict=True)):
         expression = expression.func(*arguments)
+    if expression.is_Add:
+        numbers = {abs(term.as_coeff_Mul()[0]) for term in expression.args}
+        (number, *others) = numbers
+        if others or number == 1 or not number.is_Rational:
+            return expression
+        return sympy.Mul(number, expression.func(*[term / number for term in expression.args]), evaluate=False)
     if not expression.is_Mul:
         return expression
     coefficient, rest = expression.as_coeff_Mul()
