@@ -53,7 +53,7 @@ def explain(problem: UnexpectedInput, tokens: list[Token], source: Lines, start:
     if token.type == "COMPARE" and position == 1 and start == "statement":
         return source.error_at(token, "an equation is written with one =", f"{before} = ...")
     if token.type == "COMPARE" and any(other.type == "COMPARE" for other in tokens[:position]):
-        return source.error_at(token, "comparisons do not chain", "both hold in (a > b) (b > c)")
+        return source.error_at(token, "comparisons do not chain", "both hold in (a > b) ⊙ (b > c)")
     if token.type == "COMMA" and {"EQUALS", "RBRACKET"} <= accepted or token.type == "LBRACKET" and position == 1:
         bracket = next(other for other in reversed(tokens[: position + 1]) if other.type == "LBRACKET")
         return source.error_at(bracket, "subscripts stand directly behind a name, without a space", "A[i, j]")

@@ -243,7 +243,7 @@ class Names:
     def no_condition(self, tree: syntax.Expression) -> EquationError:
         """Return the error for something that is compared with nothing."""
         return self.error(
-            tree.position, "a comparison is needed here", "one of > < >= <= == !=, or several in brackets side by side"
+            tree.position, "a comparison is needed here", "one of > < >= <= == !=, or several joined by ⊙"
         )
 
 
@@ -256,7 +256,7 @@ def is_condition(tree: syntax.Expression) -> bool:
 
 def closest(name: str, known: Iterable[str]) -> str:
     """Return the known name that is most like a name, or nothing."""
-    found = difflib.get_close_matches(name, list(known), n=1)
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
     return found[0] if found else ""
 
 

@@ -55,7 +55,7 @@ _HINTS = {
     "**": "a power is written ^",
     "//": "division is written /",
     ":=": "a definition is written =",
-    "&&": "both conditions hold in (a > b) (c > d)",
+    "&&": "both hold in (a > b) ⊙ (c > d)",
 }
 
 
