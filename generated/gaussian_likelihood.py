@@ -48,11 +48,10 @@ class Workspace:
         self.Sigma_part_2 = np.broadcast_to(((-1) * np.arange(n_d)[None, :] + np.arange(n_d)[:, None]) == 0, (n_d, n_d,))
         self.Sigma_part = np.empty((n_d, n_d,), dtype)
         self.r = np.empty((n_n, n_d,), dtype)
-        self.ell_part_3 = np.empty((n_n, n_d,), dtype)
+        self.ell_part_2 = np.empty((n_n, n_d,), dtype)
         self.ell = np.empty((n_n,), dtype)
         self.d_r = np.empty((n_n, n_d,), dtype)
         self.d_r_part = np.empty((n_n, n_d,), dtype)
-        self.d_Sigma_part_3 = np.empty((n_d, n_d,), dtype)
         self.d_Sigma_part_2 = np.empty((n_d, n_d,), dtype)
         self.d_Sigma_part = np.empty((n_d, n_d,), dtype)
         self.d_Sigma = np.empty((n_d, n_d,), dtype)
@@ -137,16 +136,16 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         Sigma += Sigma_part
         # R = X − 𝟏 μᵀ
         r = np.subtract(x, mu, out=w.r)
-        # ell = −d log(2 π)/2 − ½ logdet(Σ) − ½ rowsum(R ⊙ R Σ⁻¹)
-        ell_part_4 = np.linalg.inv(Sigma)
-        ell_part_3 = np.matmul(r, ell_part_4, out=w.ell_part_3)
-        np.matmul(r[..., None, :], ell_part_3[..., None], out=w.ell[..., None][..., None])
+        # ell = −½ (d log(2 π) + logdet(Σ) + rowsum(R ⊙ R Σ⁻¹))
+        ell_part_3 = np.linalg.inv(Sigma)
+        ell_part_2 = np.matmul(r, ell_part_3, out=w.ell_part_2)
+        np.matmul(r[..., None, :], ell_part_2[..., None], out=w.ell[..., None][..., None])
         ell = w.ell
-        ell_part_2 = np.linalg.slogdet(Sigma)[1]
-        ell *= -0.5
-        ell_part = ell_part_2 * 0.5
+        ell_part = np.linalg.slogdet(Sigma)[1]
+        ell = np.negative(ell, out=w.ell)
         ell -= ell_part
-        ell -= ((n_d * 1.8378770664093456) / 2.0)
+        ell -= (n_d * 1.8378770664093456)
+        ell *= 0.5
     return {'ell': np.array(ell, dtype), }
 
 
@@ -168,16 +167,16 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         Sigma += Sigma_part
         # R = X − 𝟏 μᵀ
         r = np.subtract(x, mu, out=w.r)
-        # ell = −d log(2 π)/2 − ½ logdet(Σ) − ½ rowsum(R ⊙ R Σ⁻¹)
-        ell_part_4 = np.linalg.inv(Sigma)
-        ell_part_3 = np.matmul(r, ell_part_4, out=w.ell_part_3)
-        np.matmul(r[..., None, :], ell_part_3[..., None], out=w.ell[..., None][..., None])
+        # ell = −½ (d log(2 π) + logdet(Σ) + rowsum(R ⊙ R Σ⁻¹))
+        ell_part_3 = np.linalg.inv(Sigma)
+        ell_part_2 = np.matmul(r, ell_part_3, out=w.ell_part_2)
+        np.matmul(r[..., None, :], ell_part_2[..., None], out=w.ell[..., None][..., None])
         ell = w.ell
-        ell_part_2 = np.linalg.slogdet(Sigma)[1]
-        ell *= -0.5
-        ell_part = ell_part_2 * 0.5
+        ell_part = np.linalg.slogdet(Sigma)[1]
+        ell = np.negative(ell, out=w.ell)
         ell -= ell_part
-        ell -= ((n_d * 1.8378770664093456) / 2.0)
+        ell -= (n_d * 1.8378770664093456)
+        ell *= 0.5
         # L = −mean(ell)
         L_part = np.sum(ell)
         L = L_part * (-1.0 / n_n)
@@ -202,31 +201,31 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         Sigma += Sigma_part
         # R = X − 𝟏 μᵀ
         r = np.subtract(x, mu, out=w.r)
-        # ell = −d log(2 π)/2 − ½ logdet(Σ) − ½ rowsum(R ⊙ R Σ⁻¹)
-        ell_part_4 = np.linalg.inv(Sigma)
-        ell_part_3 = np.matmul(r, ell_part_4, out=w.ell_part_3)
-        np.matmul(r[..., None, :], ell_part_3[..., None], out=w.ell[..., None][..., None])
+        # ell = −½ (d log(2 π) + logdet(Σ) + rowsum(R ⊙ R Σ⁻¹))
+        ell_part_3 = np.linalg.inv(Sigma)
+        ell_part_2 = np.matmul(r, ell_part_3, out=w.ell_part_2)
+        np.matmul(r[..., None, :], ell_part_2[..., None], out=w.ell[..., None][..., None])
         ell = w.ell
-        ell_part_2 = np.linalg.slogdet(Sigma)[1]
-        ell *= -0.5
-        ell_part = ell_part_2 * 0.5
+        ell_part = np.linalg.slogdet(Sigma)[1]
+        ell = np.negative(ell, out=w.ell)
         ell -= ell_part
-        ell -= ((n_d * 1.8378770664093456) / 2.0)
+        ell -= (n_d * 1.8378770664093456)
+        ell *= 0.5
         # L = −mean(ell)
         L_part = np.sum(ell)
         L = L_part * (-1.0 / n_n)
         # ∂L/∂R = (R Σ⁻¹ + R Σ⁻ᵀ)/(2 n)
-        d_r = np.matmul(r, ell_part_4, out=w.d_r)
-        d_r_part = np.matmul(r, ell_part_4.T, out=w.d_r_part)
+        d_r = np.matmul(r, ell_part_3, out=w.d_r)
+        d_r_part = np.matmul(r, ell_part_3.T, out=w.d_r_part)
         d_r += d_r_part
         d_r /= (2.0 * n_n)
-        # ∂L/∂Σ = ½ Σ⁻ᵀ − Σ⁻ᵀ Rᵀ R Σ⁻ᵀ/(2 n)
-        d_Sigma_part_3 = np.matmul(r.T, r, out=w.d_Sigma_part_3)
-        d_Sigma_part_2 = np.matmul(ell_part_4, d_Sigma_part_3, out=w.d_Sigma_part_2)
-        d_Sigma_part = np.matmul(ell_part_4.T, d_Sigma_part_2.T, out=w.d_Sigma_part)
-        d_Sigma = np.multiply(ell_part_4.T, 0.5, out=w.d_Sigma)
-        d_Sigma_part /= (2.0 * n_n)
-        d_Sigma -= d_Sigma_part
+        # ∂L/∂Σ = ½ (Σ⁻ᵀ − Σ⁻ᵀ Rᵀ R Σ⁻ᵀ/n)
+        d_Sigma_part_2 = np.matmul(r.T, r, out=w.d_Sigma_part_2)
+        d_Sigma_part = np.matmul(ell_part_3, d_Sigma_part_2, out=w.d_Sigma_part)
+        d_Sigma = np.matmul(ell_part_3.T, d_Sigma_part.T, out=w.d_Sigma)
+        d_Sigma /= n_n
+        d_Sigma = np.subtract(ell_part_3.T, d_Sigma, out=w.d_Sigma)
+        d_Sigma *= 0.5
         # ∂L/∂μ = −(∂L/∂R)ᵀ 𝟏
         d_mu = np.sum(d_r, axis=0, out=w.d_mu)
         d_mu = np.negative(d_mu, out=w.d_mu)
@@ -252,4 +251,4 @@ def init(seed=0, dtype=np.float32, sizes={}):
         'mu': np.zeros((sizes['d'],), dtype),
         'A': (random.standard_normal((sizes['d'], sizes['d'],)) / math.sqrt(sizes['d'])).astype(dtype),
     }
-# symbackprop-seal:17e4483d7978f548
+# symbackprop-seal:60e5e416361a3933
