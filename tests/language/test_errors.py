@@ -117,7 +117,7 @@ ERRORS = [
     ("L[i] = L[i] + u[i]", 1, 8, "L is defined by itself", "a recurrence is written out"),
     ("L = s\nL = L + 1", 2, 1, "L is defined twice; it stands in line", "a recurrence is written out"),
     ("L = rleu(u)", 1, 5, "there is no function rleu", "did you mean relu?"),
-    ("L = foo(s)", 1, 5, "there is no function foo", "function foo(u) = ..."),
+    ("L = frobnicate(s)", 1, 5, "there is no function frobnicate", "function frobnicate(u) = ..."),
     ("L = relu u", 1, 5, "a function is followed by its argument", "relu(...)"),
     ("L = log", 1, 5, "a function is followed by its argument", "log(...)"),
     ("L = phi + 1", 1, 5, "a function is followed by its argument", "phi(...)"),
@@ -203,8 +203,8 @@ def _caret_stands_under_the_place(problem: EquationError, source: str) -> None:
         assert shown == f"    {source}"
         assert caret.index("^") == 4 + problem.column - 1
     assert set(caret.strip()) == {"^"}
-    under = shown[caret.index("^") :]
-    assert problem.column > len(source) or under.startswith(source[problem.column - 1]) or not source[problem.column - 1].isprintable()
+    wanted = source[problem.column - 1 : problem.column]
+    assert not wanted.isprintable() or shown[caret.index("^") :].startswith(wanted)
 
 
 def test_a_text_without_equations() -> None:
