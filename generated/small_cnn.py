@@ -275,7 +275,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         # ∂L/∂P[l, f, i, j] = Σ[r]((∂L/∂O[l, r]) W[r, f, i, j])
         np.matmul(d_o, W.reshape(n_q, n_f * n_p * n_p), out=w.d_P.reshape(n_n, n_f * n_p * n_p))
         d_P = w.d_P
-        # ∂L/∂A[i, j, l, r] = Σ[t, v]([P[i, j, t, v] = A[i, j, l, r]] (∂L/∂P[i, j, t, v]/Σ[b, e]([P[i, j, t, v] = A[i, j, 2 t + b, 2 v + e]])))
+        # ∂L/∂A[i, j, l, r] = Σ[t, v]([0 ≤ l − 2 t < 2] [0 ≤ r − 2 v < 2] [P[i, j, t, v] = A[i, j, l, r]] (∂L/∂P[i, j, t, v]/Σ[b, e]([P[i, j, t, v] = A[i, j, 2 t + b, 2 v + e]])))
         d_A_part_7 = np.negative(P_part.transpose(0, 1, 2, 4, 3, 5), out=w.d_A_part_7)
         d_A_part_7 += P[:, :, :, :, None, None]
         d_A_part_6 = np.equal(d_A_part_7, 0, out=w.d_A_part_6)
@@ -384,4 +384,4 @@ def _window(array, axis, steps, offset):
     shape = (*array.shape[:axis], *(size for size, _ in steps), *array.shape[axis + 1 :])
     strides = (*array.strides[:axis], *(step * stride for _, step in steps), *array.strides[axis + 1 :])
     return np.lib.stride_tricks.as_strided(array[start], shape, strides, writeable=False)
-# symbackprop-seal:a24bf7be753813df
+# symbackprop-seal:57f50563604aebdc
