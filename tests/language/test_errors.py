@@ -157,7 +157,7 @@ ERRORS = [
     ("L = tr(u)", 1, 5, "a square matrix is needed", ""),
     ("L = softmax(s)", 1, 5, "a vector or matrix is needed", ""),
     ("L = cross_entropy(softmax(p), c)", 1, 19, "cross_entropy takes logits", "with the o inside the softmax"),
-    ("L = cross_entropy(u, c)", 1, 22, "one logit for each class", ""),
+    ("L = cross_entropy(u, c)", 1, 22, "u (h) has h (4) logits, and c has q (5) classes", ""),
     ("L = cross_entropy(s, c)", 1, 19, "cross_entropy of a scalar", ""),
     # indices
     ("L = A[i, 0]", 1, 7, "the index i is bound nowhere", "nothing is summed implicitly"),
