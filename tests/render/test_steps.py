@@ -19,11 +19,12 @@ from tests.render.models import MODELS
 from tests.strategies import values_for
 
 TINY = {"small_cnn": {"c": 2, "s": 5, "k": 2, "f": 2, "p": 2, "q": 3, "n": 2}}
+OTHERS = ("row-wise", "softmax alone", "a vector-Jacobian product", "strided convolution")
 H = 1e-30
 
 
 @pytest.mark.parametrize("batched", [False, True], ids=["example", "batch"])
-@pytest.mark.parametrize("name", [*builtin_names(), "row-wise", "softmax alone", "a vector-Jacobian product", "strided convolution"])
+@pytest.mark.parametrize("name", [*builtin_names(), *OTHERS])
 def test_local_derivatives_are_those_of_the_complex_step(name: str, batched: bool) -> None:
     model = sb.builtin(name) if name in builtin_names() else sb.parse(MODELS[name])
     derived = sb.derive(model).form(batched)
@@ -55,7 +56,9 @@ def test_local_derivatives_are_those_of_the_complex_step(name: str, batched: boo
     assert compared
 
 
-def alone(name: str, node: object, graph: Graph, values: dict[str, object], sizes: dict[str, int], dtype: type = float) -> np.ndarray:
+def alone(
+    name: str, node: object, graph: Graph, values: dict[str, object], sizes: dict[str, int], dtype: type = float
+) -> np.ndarray:
     """The value of one expression, of which every name in the graph is given."""
     given = (*graph.declarations, *[equation.reference for equation in graph.equations])
     single = Graph(given, (Equation("result", node),), graph.constraints)  # type: ignore[arg-type]
