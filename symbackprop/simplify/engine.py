@@ -12,7 +12,7 @@ from symbackprop.graph.nodes import Node, Pointwise
 from symbackprop.graph.walk import rewrite, rewrite_down
 from symbackprop.simplify.cost import cost
 from symbackprop.simplify.definitions import Definitions
-from symbackprop.simplify.rewrites import REWRITES, TERM_LIMIT, Rewrite, name_forward_value
+from symbackprop.simplify.rewrites import REWRITES, TERM_LIMIT, Rewrite, multiply_out, name_forward_value
 from symbackprop.simplify.statistics import HiddenNames
 
 ROUNDS = 12
@@ -21,23 +21,23 @@ ROUNDS = 12
 class Simplifier:
     """Simplifies one expression at a time, against the definitions of a graph.
 
-    ``fired`` counts, by name, how often each rewrite was kept.
+    ``fired`` counts, by name, how often each rewrite was kept; ``hidden`` has the names of unnamed statistics.
     """
 
     def __init__(self, graph: Graph) -> None:
-        self._hidden = HiddenNames(graph)
-        self.definitions = Definitions(self._hidden.graph)
+        self.hidden = HiddenNames(graph)
+        self.definitions = Definitions(self.hidden.graph)
         self.fired: Counter[str] = Counter()
 
     def __call__(self, equation: Equation) -> Equation:
         """Return the equation with a right-hand side that is equal and costs no more, and remember it."""
-        node = self._shortest(self._hidden.put_in(equation.node))
+        node = self._shortest(self.hidden.put_in(equation.node))
         self.definitions.learn(replace(equation, node=node))
-        return replace(equation, node=self._hidden.written_out(node))
+        return replace(equation, node=self.hidden.written_out(node))
 
     def simplify(self, node: Node) -> Node:
         """Return an equal expression that costs no more, where a statistic counts as a name."""
-        return self._hidden.written_out(self._shortest(self._hidden.put_in(node)))
+        return self.hidden.written_out(self._shortest(self.hidden.put_in(node)))
 
     def _shortest(self, node: Node) -> Node:
         """A sum of very many terms is simplified term by term."""
@@ -47,13 +47,19 @@ class Simplifier:
         for _ in range(ROUNDS):
             before = best
             for change in REWRITES:
-                candidate = self._named(best if change is name_forward_value else rewrite(best, self._offer(change)))
-                if candidate is best:
+                changed = best if change is name_forward_value else rewrite(best, self._offer(change))
+                if changed is best and change is not name_forward_value:
                     continue
+                steps = [change]
+                candidate = self._named(changed)
+                if change is not multiply_out:
+                    flat = self._named(rewrite(candidate, self._offer(multiply_out)))
+                    if cost(flat) < min(cost(candidate), lowest):
+                        candidate, steps = flat, [change, multiply_out]
                 price = cost(candidate)
                 if price < lowest:
                     best, lowest = candidate, price
-                    self.fired[change.__name__] += 1
+                    self.fired.update(step.__name__ for step in steps)
             if best is before:
                 return best
         return best

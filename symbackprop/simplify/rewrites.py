@@ -130,14 +130,11 @@ def _expanded(expression: sympy.Expr) -> sympy.Expr:
 @cache
 def _complemented(expression: sympy.Expr) -> sympy.Expr:
     calls = [part for part in expression.atoms(sigmoid) if part.args[0].could_extract_minus_sign()]
-    calls = [call for call in calls if expression.has(sigmoid(-call.args[0]))]
-    if not calls:
-        return expression
-    return sympy.expand_mul(expression.xreplace({call: 1 - sigmoid(-call.args[0]) for call in calls}))
+    return expression.xreplace({call: 1 - sigmoid(-call.args[0]) for call in calls})
 
 
-def distribute_sum(node: Node, known: Definitions) -> Node | None:
-    """The sum of (a + b) is the sum of a plus the sum of b, where a term then has a name or does not depend on the index."""
+def _term_by_term(node: Node) -> Node | None:
+    """The sum of (a + b) is the sum of a plus the sum of b."""
     if not isinstance(node, Contraction):
         return None
     factors = list(zip(node.operands, node.labels, strict=True))
@@ -169,7 +166,7 @@ def sum_through_name(node: Node, known: Definitions) -> Node | None:
     if not isinstance(definition, Pointwise) or not definition.expression.has(sympy.Add):
         return None
     written_out = contract([(definition, node.labels[0])], tuple(range(node.rank)), node.label_sizes)
-    return rewrite(written_out, lambda part: distribute_sum(part, known))
+    return rewrite(written_out, _term_by_term)
 
 
 def absorb_mask(node: Node, known: Definitions) -> Node | None:
@@ -227,12 +224,12 @@ def _is_minus_infinity_off(
 
 
 REWRITES: tuple[Rewrite, ...] = (
-    complement_of_sigmoid,
     name_forward_value,
-    distribute_sum,
+    complement_of_sigmoid,
     sum_through_name,
     absorb_mask,
     multiply_out,
     take_out_common_factors,
 )
-"""The live registry, in the order in which they are tried. `name_forward_value` also runs after each of the others."""
+"""The live registry, in the order in which they are tried. `name_forward_value` also runs after each of the others, and
+`multiply_out` after those, where that is shorter still."""
