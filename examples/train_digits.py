@@ -74,8 +74,11 @@ def digits(example_shape: tuple[int, ...]) -> tuple[Floats, NDArray[np.int64], F
     return x[:-TEST_ROWS], y[:-TEST_ROWS], x[-TEST_ROWS:], y[-TEST_ROWS:]
 
 
-def train(task: Task, seed: int, epochs: int, progress: Progress) -> float:
-    """Train from the seed's initial parameters with SGD at a constant rate; return the test accuracy."""
+def train(task: Task, seed: int, epochs: int, progress: Progress) -> tuple[list[float], float]:
+    """Train from the seed's initial parameters with SGD at a constant rate.
+
+    Returns the mean loss of each epoch, and the test accuracy at the end.
+    """
     kernel = load_kernel(task.kernel)
     x, y, x_test, y_test = digits(task.example_shape)
     params = kernel.init(seed=seed, dtype=np.float32, sizes=task.sizes)
@@ -83,15 +86,18 @@ def train(task: Task, seed: int, epochs: int, progress: Progress) -> float:
     shuffle = np.random.default_rng(seed)
     batches = len(y) // task.batch  # the rest of an epoch's shuffle waits for the next epoch
     bar = progress.add_task(f"seed {seed}", total=epochs * batches, loss=float("nan"))
-    for _ in range(epochs):
+    losses = np.zeros((epochs, batches))
+    for epoch in range(epochs):
         order = shuffle.permutation(len(y))
-        for rows in order[: batches * task.batch].reshape(batches, task.batch):
+        for step, rows in enumerate(order[: batches * task.batch].reshape(batches, task.batch)):
             loss, gradients = kernel.loss_and_grad(params, {"x": x[rows], "y": y[rows]}, workspace, task.hyper)
             for name, gradient in gradients.items():
                 params[name] -= task.learning_rate * gradient
+            losses[epoch, step] = loss
             progress.update(bar, advance=1, loss=loss)
     scores = kernel.predict(params, {"x": x_test})
-    return float(np.mean(scores["o"].argmax(axis=1) == y_test))
+    accuracy = float(np.mean(scores["o"].argmax(axis=1) == y_test))
+    return losses.mean(axis=1).tolist(), accuracy
 
 
 def run(task: Task, argv: Sequence[str] | None = None) -> float:
@@ -102,15 +108,13 @@ def run(task: Task, argv: Sequence[str] | None = None) -> float:
     arguments = parser.parse_args(argv)
     if arguments.seeds < 1 or arguments.epochs < 1:
         parser.error("--seeds and --epochs must be at least 1")
-    accuracies = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, TextColumn("loss {task.fields[loss]:.4f}"), console=Console(stderr=True)) as progress:
-        for seed in range(arguments.seeds):
-            accuracies.append(train(task, seed, arguments.epochs, progress))
-    for seed, accuracy in enumerate(accuracies):
-        print(f"seed {seed}: test accuracy {accuracy:.2%}")
-    median = statistics.median(accuracies)
-    print(f"median of {len(accuracies)}: {median:.2%} on {TEST_ROWS} test digits")
+        results = [train(task, seed, arguments.epochs, progress) for seed in range(arguments.seeds)]
+    for seed, (losses, accuracy) in enumerate(results):
+        print(f"seed {seed}: loss {losses[0]:.3f} in the first epoch, {losses[-1]:.3f} in the last; test accuracy {accuracy:.2%}")
+    median = statistics.median(accuracy for _, accuracy in results)
+    print(f"median of {len(results)}: {median:.2%} on {TEST_ROWS} test digits")
     return median
 
 

@@ -61,6 +61,7 @@ class Workspace:
         self.S = np.empty((n_n, n_t, n_t), dtype)
         self.P_part_2 = np.empty((n_n, n_t), dtype)
         self.O = np.empty((n_n, n_t, n_d), dtype)
+        self.L_part_2 = np.empty((n_n, n_t, n_d), dtype)
         self.d_P = np.empty((n_n, n_t, n_t), dtype)
         self.d_W_v = np.empty((n_m, n_d), dtype)
         self.d_W_k = np.empty((n_m, n_d), dtype)
@@ -156,7 +157,7 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         # S[i, j, k] = Σ[l](Q[i, j, l] K[i, k, l])/√d
         S = np.matmul(Q, K.transpose(0, 2, 1), out=w.S)
         S *= (1.0 / math.sqrt(n_d))
-        # M[i, j, k] = where(j ≥ k, S[i, j, k], −∞)
+        # M[k, i, j] = where(i ≥ j, S[k, i, j], −∞)
         M = S
         np.copyto(M, -math.inf, where=w.unmasked)
         # P[i, j, k] = exp(M[i, j, k] − logsumexp[l](M[i, j, l]))
@@ -198,7 +199,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         # S[i, j, k] = Σ[l](Q[i, j, l] K[i, k, l])/√d
         S = np.matmul(Q, K.transpose(0, 2, 1), out=w.S)
         S *= (1.0 / math.sqrt(n_d))
-        # M[i, j, k] = where(j ≥ k, S[i, j, k], −∞)
+        # M[k, i, j] = where(i ≥ j, S[k, i, j], −∞)
         M = S
         np.copyto(M, -math.inf, where=w.unmasked)
         # P[i, j, k] = exp(M[i, j, k] − logsumexp[l](M[i, j, l]))
@@ -213,7 +214,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         # O[i, j, k] = Σ[l](P[i, j, l] V[i, l, k])
         O = np.matmul(P, V, out=w.O)
         # L = Σ[i, j, k]((Y[i, j, k] − O[i, j, k])²)/(2 n)
-        L_part_2 = np.subtract(Y, O, out=w.O)
+        L_part_2 = np.subtract(Y, O, out=w.L_part_2)
         L_part = np.vdot(L_part_2, L_part_2)
         L = L_part * (1.0 / (2.0 * n_n))
     return float(L)
@@ -244,7 +245,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         # S[i, j, k] = Σ[l](Q[i, j, l] K[i, k, l])/√d
         S = np.matmul(Q, K.transpose(0, 2, 1), out=w.S)
         S *= (1.0 / math.sqrt(n_d))
-        # M[i, j, k] = where(j ≥ k, S[i, j, k], −∞)
+        # M[k, i, j] = where(i ≥ j, S[k, i, j], −∞)
         M = S
         np.copyto(M, -math.inf, where=w.unmasked)
         # P[i, j, k] = exp(M[i, j, k] − logsumexp[l](M[i, j, l]))
@@ -259,32 +260,33 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         # O[i, j, k] = Σ[l](P[i, j, l] V[i, l, k])
         O = np.matmul(P, V, out=w.O)
         # L = Σ[i, j, k]((Y[i, j, k] − O[i, j, k])²)/(2 n)
-        L_part_2 = np.subtract(Y, O, out=w.O)
+        L_part_2 = np.subtract(Y, O, out=w.L_part_2)
         L_part = np.vdot(L_part_2, L_part_2)
         L = L_part * (1.0 / (2.0 * n_n))
-        # (∂L/∂O)[i, j, k] = (O[i, j, k] − Y[i, j, k])/n
-        L_part_2 *= (-1.0 / n_n)
-        d_O = L_part_2
-        # (∂L/∂P)[i, j, k] = Σ[l]((∂L/∂O)[i, j, l] V[i, k, l])
+        # ∂L/∂O[i, j, k] = (O[i, j, k] − Y[i, j, k])/n
+        O -= Y
+        d_O = O
+        d_O *= (1.0 / n_n)
+        # ∂L/∂P[i, j, k] = Σ[l]((∂L/∂O[i, j, l]) V[i, k, l])
         d_P = np.matmul(d_O, V.transpose(0, 2, 1), out=w.d_P)
-        # (∂L/∂M)[i, j, k] = P[i, j, k] ((∂L/∂P)[i, j, k] − Σ[l]((∂L/∂P)[i, j, l] P[i, j, l]))
+        # ∂L/∂M[k, i, j] = P[k, i, j] (∂L/∂P[k, i, j] − Σ[l]((∂L/∂P[k, i, l]) P[k, i, l]))
         d_M_part = np.vecdot(P, d_P, out=w.P_part_2)
         d_P -= d_M_part[:, :, None]
         d_M = d_P
         d_M = np.multiply(P, d_M, out=w.d_P)
-        # (∂L/∂V)[i, j, k] = Σ[l]((∂L/∂O)[i, l, k] P[i, l, j])
+        # ∂L/∂V[i, j, k] = Σ[l]((∂L/∂O[i, l, k]) P[i, l, j])
         d_V = np.matmul(P.transpose(0, 2, 1), d_O, out=w.V)
-        # (∂L/∂W_v)[i, j] = Σ[k, l]((∂L/∂V)[k, l, j] X[k, l, i])
+        # ∂L/∂W_v[i, j] = Σ[k, l]((∂L/∂V[k, l, j]) X[k, l, i])
         d_W_v = _matmul(X.transpose(2, 0, 1).reshape(n_m, n_n * n_t), d_V.reshape(n_n * n_t, n_d), w.d_W_v)
-        # (∂L/∂K)[i, j, k] = Σ[l]((∂L/∂S)[i, l, j] Q[i, l, k])/√d
+        # ∂L/∂K[i, j, k] = Σ[l]((∂L/∂S[i, l, j]) Q[i, l, k])/√d
         d_K = np.matmul(d_M.transpose(0, 2, 1), Q, out=w.O)
         d_K *= (1.0 / math.sqrt(n_d))
-        # (∂L/∂W_k)[i, j] = Σ[k, l]((∂L/∂K)[k, l, j] X[k, l, i])
+        # ∂L/∂W_k[i, j] = Σ[k, l]((∂L/∂K[k, l, j]) X[k, l, i])
         d_W_k = _matmul(X.transpose(2, 0, 1).reshape(n_m, n_n * n_t), d_K.reshape(n_n * n_t, n_d), w.d_W_k)
-        # (∂L/∂Q)[i, j, k] = Σ[l]((∂L/∂S)[i, j, l] K[i, l, k])/√d
+        # ∂L/∂Q[i, j, k] = Σ[l]((∂L/∂S[i, j, l]) K[i, l, k])/√d
         d_Q = np.matmul(d_M, K, out=w.Q)
         d_Q *= (1.0 / math.sqrt(n_d))
-        # (∂L/∂W_q)[i, j] = Σ[k, l]((∂L/∂Q)[k, l, j] X[k, l, i])
+        # ∂L/∂W_q[i, j] = Σ[k, l]((∂L/∂Q[k, l, j]) X[k, l, i])
         d_W_q = _matmul(X.transpose(2, 0, 1).reshape(n_m, n_n * n_t), d_Q.reshape(n_n * n_t, n_d), w.d_W_q)
     return float(L), {
         'W_q': d_W_q,
@@ -326,4 +328,4 @@ def _matmul(a, b, out):
                 np.matmul(a[start : start + piece], b, out=out[start : start + piece])
             return out
     return np.matmul(a, b, out=out)
-# symbackprop-seal:74460cb43df239df
+# symbackprop-seal:d6e78b43544e9c13

@@ -56,6 +56,7 @@ class Workspace:
         self.ones = np.full((n_n,), 1.0, dtype)
         self.z = np.empty((n_n, n_h), dtype)
         self.o = np.empty((n_n, n_q), dtype)
+        self.L_part = np.empty((n_n, n_q), dtype)
         self.L = np.empty((n_n,), dtype)
         self.d_W2 = np.empty((n_q, n_h), dtype)
         self.d_W2_part = np.empty((n_q, n_h), dtype)
@@ -173,7 +174,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         o = _matmul(a, W2.T, w.o)
         o += b2
         # L = ½ rowsum((Y − O) ⊙ (Y − O))
-        L_part = np.subtract(y, o, out=w.o)
+        L_part = np.subtract(y, o, out=w.L_part)
         L = np.vecdot(L_part, L_part, out=w.L)
         L *= 0.5
         # s = λ/2 (‖W1‖_F² + ‖W2‖_F²)
@@ -210,7 +211,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         o = _matmul(a, W2.T, w.o)
         o += b2
         # L = ½ rowsum((Y − O) ⊙ (Y − O))
-        L_part = np.subtract(y, o, out=w.o)
+        L_part = np.subtract(y, o, out=w.L_part)
         L = np.vecdot(L_part, L_part, out=w.L)
         L *= 0.5
         # s = λ/2 (‖W1‖_F² + ‖W2‖_F²)
@@ -224,8 +225,9 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         J_part = J_part_2 * (1.0 / n_n)
         J = J_part + s
         # ∂J/∂O = (O − Y)/n
-        L_part *= (-1.0 / n_n)
-        d_o = L_part
+        o -= y
+        d_o = o
+        d_o *= (1.0 / n_n)
         # ∂J/∂W2 = (∂J/∂O)ᵀ A + λ W2
         d_W2 = _matmul(d_o.T, a, w.d_W2)
         d_W2_part = np.multiply(W2, lambda_, out=w.d_W2_part)
@@ -300,4 +302,4 @@ def _matmul(a, b, out):
                 np.matmul(a[start : start + piece], b, out=out[start : start + piece])
             return out
     return np.matmul(a, b, out=out)
-# symbackprop-seal:f5f584b07cdf81c2
+# symbackprop-seal:469b348cda91e590

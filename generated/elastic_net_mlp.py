@@ -58,14 +58,15 @@ class Workspace:
         self.ones = np.full((n_n,), 1.0, dtype)
         self.z = np.empty((n_n, n_h), dtype)
         self.a_part = np.empty((n_n, n_h), dtype)
+        self.a = np.empty((n_n, n_h), dtype)
         self.o = np.empty((n_n, n_q), dtype)
+        self.L_part = np.empty((n_n, n_q), dtype)
         self.L = np.empty((n_n,), dtype)
         self.s_part_9 = np.empty((n_q, n_h), dtype)
         self.s_part_6 = np.empty((n_h, n_d), dtype)
         self.d_W2 = np.empty((n_q, n_h), dtype)
         self.d_b2 = np.empty((n_q,), dtype)
-        self.d_a = np.empty((n_n, n_h), dtype)
-        self.d_z_part_3 = np.empty((n_n, n_h), dtype)
+        self.d_z_part = np.empty((n_n, n_h), dtype)
         self.d_W1 = np.empty((n_h, n_d), dtype)
         self.d_b1 = np.empty((n_h,), dtype)
 
@@ -151,8 +152,7 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         # A = swish(Z)
         a_part = np.multiply(z, beta, out=w.a_part)
         a_part = _sigmoid(a_part, w.a_part)
-        z *= a_part
-        a = z
+        a = np.multiply(z, a_part, out=w.a)
         # O = A W2ᵀ + 𝟏 b2ᵀ
         o = _matmul(a, W2.T, w.o)
         o += b2
@@ -179,16 +179,15 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         # A = swish(Z)
         a_part = np.multiply(z, beta, out=w.a_part)
         a_part = _sigmoid(a_part, w.a_part)
-        z *= a_part
-        a = z
+        a = np.multiply(z, a_part, out=w.a)
         # O = A W2ᵀ + 𝟏 b2ᵀ
         o = _matmul(a, W2.T, w.o)
         o += b2
         # L = ½ rowsum((Y − O) ⊙ (Y − O))
-        L_part = np.subtract(y, o, out=w.o)
+        L_part = np.subtract(y, o, out=w.L_part)
         L = np.vecdot(L_part, L_part, out=w.L)
         L *= 0.5
-        # s = α (‖W2‖_1 + ‖W1‖_1) + λ (‖W1‖_F² + ‖W2‖_F²)
+        # s = α (‖W1‖_1 + ‖W2‖_1) + λ (‖W1‖_F² + ‖W2‖_F²)
         s_part_10 = np.vdot(W1, W1)
         s_part_9 = np.abs(W2, out=w.s_part_9)
         s_part_8 = np.add.reduce(s_part_9, axis=None)
@@ -227,16 +226,15 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         # A = swish(Z)
         a_part = np.multiply(z, beta, out=w.a_part)
         a_part = _sigmoid(a_part, w.a_part)
-        z *= a_part
-        a = z
+        a = np.multiply(z, a_part, out=w.a)
         # O = A W2ᵀ + 𝟏 b2ᵀ
         o = _matmul(a, W2.T, w.o)
         o += b2
         # L = ½ rowsum((Y − O) ⊙ (Y − O))
-        L_part = np.subtract(y, o, out=w.o)
+        L_part = np.subtract(y, o, out=w.L_part)
         L = np.vecdot(L_part, L_part, out=w.L)
         L *= 0.5
-        # s = α (‖W2‖_1 + ‖W1‖_1) + λ (‖W1‖_F² + ‖W2‖_F²)
+        # s = α (‖W1‖_1 + ‖W2‖_1) + λ (‖W1‖_F² + ‖W2‖_F²)
         s_part_10 = np.vdot(W1, W1)
         s_part_9 = np.abs(W2, out=w.s_part_9)
         s_part_8 = np.add.reduce(s_part_9, axis=None)
@@ -253,8 +251,9 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         J_part = J_part_2 * (1.0 / n_n)
         J = J_part + s
         # ∂J/∂O = (O − Y)/n
-        L_part *= (-1.0 / n_n)
-        d_o = L_part
+        o -= y
+        d_o = o
+        d_o *= (1.0 / n_n)
         # ∂J/∂W2 = (∂J/∂O)ᵀ A + α sign(W2) + 2 λ W2
         d_W2 = _matmul(d_o.T, a, w.d_W2)
         d_W2_part_3 = lambda_ * 2.0
@@ -266,14 +265,14 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         # ∂J/∂b2 = (∂J/∂O)ᵀ 𝟏
         d_b2 = np.dot(w.ones, d_o, out=w.d_b2)
         # ∂J/∂A = (∂J/∂O) W2
-        d_a = _matmul(d_o, W2, w.d_a)
+        d_a = _matmul(d_o, W2, w.a)
         # ∂J/∂Z = ∂J/∂A ⊙ swish′(Z)
-        d_z_part_3 = np.subtract(a_part, 1.0, out=w.d_z_part_3)
-        a *= d_z_part_3
-        d_z_part_2 = a
-        d_z_part_2 *= beta
-        a_part -= d_z_part_2
-        d_z_part = a_part
+        d_z_part = np.negative(a_part, out=w.d_z_part)
+        d_z_part += 1.0
+        d_z_part *= z
+        d_z_part *= a_part
+        d_z_part *= beta
+        d_z_part += a_part
         d_a *= d_z_part
         d_z = d_a
         # ∂J/∂W1 = (∂J/∂Z)ᵀ X + α sign(W1) + 2 λ W1
@@ -335,4 +334,4 @@ def _sigmoid(x, out):
     np.exp(out, out=out)
     out += 1
     return np.reciprocal(out, out=out)
-# symbackprop-seal:ae703064c2798920
+# symbackprop-seal:69267d9a17b893ba

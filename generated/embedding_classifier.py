@@ -143,9 +143,9 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         W = arrays['W']
         b = arrays['b']
         n_t = w.sizes['t']
-        # E[i, j, k] = Emb[tok[i, j], k]
+        # E[i, t, m] = Emb[tok[i, t], m]
         E = np.take(Emb, tok, axis=0, out=w.E, mode="clip")
-        # A[i, j] = Σ[k](E[i, k, j])/t
+        # A[i, m] = Σ[j](E[i, j, m])/t
         a = np.add.reduce(E, axis=1, out=w.a)
         a *= (1.0 / n_t)
         # O = A Wᵀ + 𝟏 bᵀ
@@ -165,9 +165,9 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         b = arrays['b']
         n_n = w.sizes['n']
         n_t = w.sizes['t']
-        # E[i, j, k] = Emb[tok[i, j], k]
+        # E[i, t, m] = Emb[tok[i, t], m]
         E = np.take(Emb, tok, axis=0, out=w.E, mode="clip")
-        # A[i, j] = Σ[k](E[i, k, j])/t
+        # A[i, m] = Σ[j](E[i, j, m])/t
         a = np.add.reduce(E, axis=1, out=w.a)
         a *= (1.0 / n_t)
         # O = A Wᵀ + 𝟏 bᵀ
@@ -202,9 +202,9 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         b = arrays['b']
         n_n = w.sizes['n']
         n_t = w.sizes['t']
-        # E[i, j, k] = Emb[tok[i, j], k]
+        # E[i, t, m] = Emb[tok[i, t], m]
         E = np.take(Emb, tok, axis=0, out=w.E, mode="clip")
-        # A[i, j] = Σ[k](E[i, k, j])/t
+        # A[i, m] = Σ[j](E[i, j, m])/t
         a = np.add.reduce(E, axis=1, out=w.a)
         a *= (1.0 / n_t)
         # O = A Wᵀ + 𝟏 bᵀ
@@ -236,9 +236,9 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         d_b = np.dot(w.ones, d_o, out=w.d_b)
         # ∂L/∂A = (∂L/∂O) W
         d_a = _matmul(d_o, W, w.a)
-        # (∂L/∂E)[i, j, k] = (∂L/∂A)[i, k]/t
+        # ∂L/∂E[i, j, m] = ∂L/∂A[i, m]/t
         d_E = np.multiply(d_a[:, None, :], (1.0 / n_t), out=w.E)
-        # (∂L/∂Emb)[i, j] = Σ[k, l]((∂L/∂E)[k, l, j] [tok[k, l] = i])
+        # ∂L/∂Emb[i, j] = Σ[k, l]([tok[k, l] = i] (∂L/∂E[k, l, j]))
         d_Emb = _scatter_classes(d_E, tok, w.d_Emb)
     return float(L), {
         'Emb': d_Emb,
@@ -292,4 +292,4 @@ def _scatter_classes(source, classes, out):
     out.fill(0)
     np.add.at(out, classes, source)
     return out
-# symbackprop-seal:031e6fb7ffbeebc0
+# symbackprop-seal:9c3d7d37b8bc4c48

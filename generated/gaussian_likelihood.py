@@ -50,7 +50,7 @@ class Workspace:
         self.Sigma = np.empty((n_d, n_d), dtype)
         self.Sigma_part = np.empty((n_d, n_d), dtype)
         self.r = np.empty((n_n, n_d), dtype)
-        self.ell_part_3 = np.empty((n_n, n_d), dtype)
+        self.ell_part_2 = np.empty((n_n, n_d), dtype)
         self.ell = np.empty((n_n,), dtype)
         self.d_r_part = np.empty((n_n, n_d), dtype)
         self.d_mu = np.empty((n_d,), dtype)
@@ -137,16 +137,16 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         Sigma += Sigma_part
         # R = X − 𝟏 μᵀ
         r = np.subtract(x, mu, out=w.r)
-        # ell[i] = −d log(2 π)/2 − ½ logdet(Σ) − ½ Σ[j, k](R[i, j] R[i, k] (Σ⁻¹)[j, k])
-        ell_part_4 = np.linalg.inv(Sigma)
-        ell_part_3 = _matmul(r, ell_part_4, w.ell_part_3)
-        np.matmul(r[..., None, :], ell_part_3[..., None], out=w.ell[..., None][..., None])
+        # ell = ½ (−d log(2 π) − logdet(Σ) − rowsum(R ⊙ R Σ⁻¹))
+        ell_part_3 = np.linalg.inv(Sigma)
+        ell_part_2 = _matmul(r, ell_part_3, w.ell_part_2)
+        np.matmul(r[..., None, :], ell_part_2[..., None], out=w.ell[..., None][..., None])
         ell = w.ell
-        ell_part_2 = np.linalg.slogdet(Sigma)[1]
-        ell *= -0.5
-        ell_part = ell_part_2 * 0.5
+        ell_part = np.linalg.slogdet(Sigma)[1]
+        ell = np.negative(ell, out=w.ell)
         ell -= ell_part
-        ell -= ((n_d * 1.8378770664093456) / 2.0)
+        ell -= (n_d * 1.8378770664093456)
+        ell *= 0.5
     return {'ell': np.array(ell, w.dtype), }
 
 
@@ -166,16 +166,16 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         Sigma += Sigma_part
         # R = X − 𝟏 μᵀ
         r = np.subtract(x, mu, out=w.r)
-        # ell[i] = −d log(2 π)/2 − ½ logdet(Σ) − ½ Σ[j, k](R[i, j] R[i, k] (Σ⁻¹)[j, k])
-        ell_part_4 = np.linalg.inv(Sigma)
-        ell_part_3 = _matmul(r, ell_part_4, w.ell_part_3)
-        np.matmul(r[..., None, :], ell_part_3[..., None], out=w.ell[..., None][..., None])
+        # ell = ½ (−d log(2 π) − logdet(Σ) − rowsum(R ⊙ R Σ⁻¹))
+        ell_part_3 = np.linalg.inv(Sigma)
+        ell_part_2 = _matmul(r, ell_part_3, w.ell_part_2)
+        np.matmul(r[..., None, :], ell_part_2[..., None], out=w.ell[..., None][..., None])
         ell = w.ell
-        ell_part_2 = np.linalg.slogdet(Sigma)[1]
-        ell *= -0.5
-        ell_part = ell_part_2 * 0.5
+        ell_part = np.linalg.slogdet(Sigma)[1]
+        ell = np.negative(ell, out=w.ell)
         ell -= ell_part
-        ell -= ((n_d * 1.8378770664093456) / 2.0)
+        ell -= (n_d * 1.8378770664093456)
+        ell *= 0.5
         # L = −mean(ell)
         L_part = np.vdot(ell, w.ones)
         L = L_part * (-1.0 / n_n)
@@ -198,33 +198,33 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         Sigma += Sigma_part
         # R = X − 𝟏 μᵀ
         r = np.subtract(x, mu, out=w.r)
-        # ell[i] = −d log(2 π)/2 − ½ logdet(Σ) − ½ Σ[j, k](R[i, j] R[i, k] (Σ⁻¹)[j, k])
-        ell_part_4 = np.linalg.inv(Sigma)
-        ell_part_3 = _matmul(r, ell_part_4, w.ell_part_3)
-        np.matmul(r[..., None, :], ell_part_3[..., None], out=w.ell[..., None][..., None])
+        # ell = ½ (−d log(2 π) − logdet(Σ) − rowsum(R ⊙ R Σ⁻¹))
+        ell_part_3 = np.linalg.inv(Sigma)
+        ell_part_2 = _matmul(r, ell_part_3, w.ell_part_2)
+        np.matmul(r[..., None, :], ell_part_2[..., None], out=w.ell[..., None][..., None])
         ell = w.ell
-        ell_part_2 = np.linalg.slogdet(Sigma)[1]
-        ell *= -0.5
-        ell_part = ell_part_2 * 0.5
+        ell_part = np.linalg.slogdet(Sigma)[1]
+        ell = np.negative(ell, out=w.ell)
         ell -= ell_part
-        ell -= ((n_d * 1.8378770664093456) / 2.0)
+        ell -= (n_d * 1.8378770664093456)
+        ell *= 0.5
         # L = −mean(ell)
         L_part = np.vdot(ell, w.ones)
         L = L_part * (-1.0 / n_n)
-        # ∂L/∂R = (R Σ⁻¹ + R (Σ⁻¹)ᵀ)/(2 n)
-        d_r = _matmul(r, ell_part_4, w.ell_part_3)
-        d_r_part = _matmul(r, ell_part_4.T, w.d_r_part)
+        # ∂L/∂R = (R Σ⁻¹ + R Σ⁻ᵀ)/(2 n)
+        d_r = _matmul(r, ell_part_3, w.ell_part_2)
+        d_r_part = _matmul(r, ell_part_3.T, w.d_r_part)
         d_r += d_r_part
         d_r *= (1.0 / (2.0 * n_n))
         # ∂L/∂μ = −(∂L/∂R)ᵀ 𝟏
         d_mu = np.dot(w.ones, d_r, out=w.d_mu)
         d_mu = np.negative(d_mu, out=w.d_mu)
-        # ∂L/∂Σ = ½ ((Σ⁻¹)ᵀ − (Σ⁻¹)ᵀ Rᵀ R (Σ⁻¹)ᵀ/n)
+        # ∂L/∂Σ = ½ (Σ⁻ᵀ − Σ⁻ᵀ Rᵀ R Σ⁻ᵀ/n)
         d_Sigma_part_2 = _matmul(r.T, r, w.Sigma)
-        d_Sigma_part = _matmul(ell_part_4, d_Sigma_part_2, w.Sigma_part)
-        d_Sigma = _matmul(ell_part_4.T, d_Sigma_part.T, w.Sigma)
+        d_Sigma_part = _matmul(ell_part_3, d_Sigma_part_2, w.Sigma_part)
+        d_Sigma = _matmul(ell_part_3.T, d_Sigma_part.T, w.Sigma)
         d_Sigma *= (1.0 / n_n)
-        d_Sigma = np.subtract(ell_part_4.T, d_Sigma, out=w.Sigma)
+        d_Sigma = np.subtract(ell_part_3.T, d_Sigma, out=w.Sigma)
         d_Sigma *= 0.5
         # ∂L/∂A = (∂L/∂Σ)ᵀ A + (∂L/∂Σ) A
         d_A = _matmul(d_Sigma.T, A, w.d_A)
@@ -268,4 +268,4 @@ def _matmul(a, b, out):
                 np.matmul(a[start : start + piece], b, out=out[start : start + piece])
             return out
     return np.matmul(a, b, out=out)
-# symbackprop-seal:62884dd592ddaa87
+# symbackprop-seal:0f16637ec8bbfd2a

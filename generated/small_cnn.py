@@ -163,7 +163,7 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         n_p = w.sizes['p']
         n_q = w.sizes['q']
         n_s = w.sizes['s']
-        # Z[i, j, l, r] = Σ[t, a, b](K[j, t, a, b] x[i, t, a + l, b + r]) + b1[j]
+        # Z[l, f, i, j] = Σ[r, v, a](K[f, r, v, a] x[l, r, i + v, a + j]) + b1[f]
         Z_part_4 = _window(x, 2, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
         Z_part_3 = _window(Z_part_4, 4, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
         Z_part_2 = w.Z_part_2
@@ -173,11 +173,11 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         Z = np.add(Z_part.transpose(0, 3, 1, 2), b1[None, :, None, None], out=w.Z)
         # A[i, j, l, r] = relu(Z[i, j, l, r])
         A = np.maximum(Z, w.zeros, out=w.Z)
-        # P[i, j, l, r] = max[t, u](A[i, j, 2 l + t, 2 r + u])
+        # P[l, f, i, j] = max[r, t](A[l, f, 2 i + r, 2 j + t])
         P_part_2 = _window(A, 2, ((n_p, 2), (2, 1),), 0)
         P_part = _window(P_part_2, 4, ((n_p, 2), (2, 1),), 0)
         P = _max_window(P_part.transpose(0, 1, 2, 4, 3, 5), (4, 5), w.P)
-        # O[i, j] = Σ[l, r, t](W[j, l, r, t] P[i, l, r, t]) + b2[j]
+        # O[i, r] = Σ[j, l, t](W[r, j, l, t] P[i, j, l, t]) + b2[r]
         o = _matmul(P.reshape(n_n, n_f * n_p * n_p), W.transpose(1, 2, 3, 0).reshape(n_f * n_p * n_p, n_q), w.o)
         o += b2
     return {'o': np.array(o, w.dtype), }
@@ -200,7 +200,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         n_p = w.sizes['p']
         n_q = w.sizes['q']
         n_s = w.sizes['s']
-        # Z[i, j, l, r] = Σ[t, a, b](K[j, t, a, b] x[i, t, a + l, b + r]) + b1[j]
+        # Z[l, f, i, j] = Σ[r, v, a](K[f, r, v, a] x[l, r, i + v, a + j]) + b1[f]
         Z_part_4 = _window(x, 2, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
         Z_part_3 = _window(Z_part_4, 4, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
         Z_part_2 = w.Z_part_2
@@ -210,11 +210,11 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         Z = np.add(Z_part.transpose(0, 3, 1, 2), b1[None, :, None, None], out=w.Z)
         # A[i, j, l, r] = relu(Z[i, j, l, r])
         A = np.maximum(Z, w.zeros, out=w.Z)
-        # P[i, j, l, r] = max[t, u](A[i, j, 2 l + t, 2 r + u])
+        # P[l, f, i, j] = max[r, t](A[l, f, 2 i + r, 2 j + t])
         P_part_2 = _window(A, 2, ((n_p, 2), (2, 1),), 0)
         P_part = _window(P_part_2, 4, ((n_p, 2), (2, 1),), 0)
         P = _max_window(P_part.transpose(0, 1, 2, 4, 3, 5), (4, 5), w.P)
-        # O[i, j] = Σ[l, r, t](W[j, l, r, t] P[i, l, r, t]) + b2[j]
+        # O[i, r] = Σ[j, l, t](W[r, j, l, t] P[i, j, l, t]) + b2[r]
         o = _matmul(P.reshape(n_n, n_f * n_p * n_p), W.transpose(1, 2, 3, 0).reshape(n_f * n_p * n_p, n_q), w.o)
         o += b2
         # L = mean(logsumexp(O)) − sum(O ⊙ onehot(y))/n
@@ -252,7 +252,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         n_p = w.sizes['p']
         n_q = w.sizes['q']
         n_s = w.sizes['s']
-        # Z[i, j, l, r] = Σ[t, a, b](K[j, t, a, b] x[i, t, a + l, b + r]) + b1[j]
+        # Z[l, f, i, j] = Σ[r, v, a](K[f, r, v, a] x[l, r, i + v, a + j]) + b1[f]
         Z_part_4 = _window(x, 2, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
         Z_part_3 = _window(Z_part_4, 4, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
         Z_part_2 = w.Z_part_2
@@ -262,11 +262,11 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         Z = np.add(Z_part.transpose(0, 3, 1, 2), b1[None, :, None, None], out=w.Z)
         # A[i, j, l, r] = relu(Z[i, j, l, r])
         A = np.maximum(Z, w.zeros, out=w.Z)
-        # P[i, j, l, r] = max[t, u](A[i, j, 2 l + t, 2 r + u])
+        # P[l, f, i, j] = max[r, t](A[l, f, 2 i + r, 2 j + t])
         P_part_2 = _window(A, 2, ((n_p, 2), (2, 1),), 0)
         P_part = _window(P_part_2, 4, ((n_p, 2), (2, 1),), 0)
         P = _max_window(P_part.transpose(0, 1, 2, 4, 3, 5), (4, 5), w.P)
-        # O[i, j] = Σ[l, r, t](W[j, l, r, t] P[i, l, r, t]) + b2[j]
+        # O[i, r] = Σ[j, l, t](W[r, j, l, t] P[i, j, l, t]) + b2[r]
         o = _matmul(P.reshape(n_n, n_f * n_p * n_p), W.transpose(1, 2, 3, 0).reshape(n_f * n_p * n_p, n_q), w.o)
         o += b2
         # L = mean(logsumexp(O)) − sum(O ⊙ onehot(y))/n
@@ -289,31 +289,31 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         d_o = L_part_9
         d_o.reshape(-1)[L_part_5] += -1.0
         d_o *= (1.0 / n_n)
-        # (∂L/∂W)[i, j, l, r] = Σ[t]((∂L/∂O)[t, i] P[t, j, l, r])
+        # ∂L/∂W[i, j, l, r] = Σ[t]((∂L/∂O[t, i]) P[t, j, l, r])
         _matmul(d_o.T, P.reshape(n_n, n_f * n_p * n_p), w.d_W.reshape(n_q, n_f * n_p * n_p))
         d_W = w.d_W
         # ∂L/∂b2 = (∂L/∂O)ᵀ 𝟏
         d_b2 = np.dot(w.ones, d_o, out=w.d_b2)
-        # (∂L/∂P)[i, j, l, r] = Σ[t]((∂L/∂O)[i, t] W[t, j, l, r])
+        # ∂L/∂P[l, f, i, j] = Σ[r]((∂L/∂O[l, r]) W[r, f, i, j])
         _matmul(d_o, W.reshape(n_q, n_f * n_p * n_p), w.d_P.reshape(n_n, n_f * n_p * n_p))
         d_P = w.d_P
-        # (∂L/∂A)[i, j, l, r] = Σ[t, v]((∂L/∂P)[i, j, t, v]/Σ[b, e]([P[i, j, t, v] = A[i, j, 2 t + b, 2 v + e]]) [P[i, j, t, v] = A[i, j, l, r]])
+        # ∂L/∂A[i, j, l, r] = Σ[t, v]([P[i, j, t, v] = A[i, j, l, r]] (∂L/∂P[i, j, t, v]/Σ[b, e]([P[i, j, t, v] = A[i, j, 2 t + b, 2 v + e]])))
         d_A_part_4 = np.equal(P[:, :, :, :, None, None], P_part.transpose(0, 1, 2, 4, 3, 5), out=w.d_A_part_4)
         d_A_part_3 = np.add.reduce(d_A_part_4, axis=(4, 5), out=w.P)
         d_P /= d_A_part_3
         d_A_part_2 = d_P
         d_A_part = np.multiply(d_A_part_2[:, :, :, None, :, None], d_A_part_4.transpose(0, 1, 2, 4, 3, 5), out=w.d_A_part)
         d_A = _scatter_windows(d_A_part, w.places, (0, 1, 2, 3), w.d_A)
-        # (∂L/∂Z)[i, j, l, r] = (∂L/∂A)[i, j, l, r] relu′(Z[i, j, l, r])
+        # ∂L/∂Z[l, f, i, j] = (∂L/∂A[l, f, i, j]) relu′(Z[l, f, i, j])
         d_Z_part = np.greater(A, 0.0, out=w.d_Z_part)
         d_A *= d_Z_part
         d_Z = d_A
-        # (∂L/∂K)[i, j, l, r] = Σ[t, u, v]((∂L/∂Z)[t, i, u, v] x[t, j, l + u, r + v])
+        # ∂L/∂K[i, j, l, r] = Σ[t, u, v]((∂L/∂Z[t, i, u, v]) x[t, j, l + u, r + v])
         d_K_part = w.d_K_part
         np.copyto(d_K_part, d_Z.transpose(1, 0, 2, 3))
         _matmul(d_K_part.reshape(n_f, n_n * (n_s - n_k + 1) * (n_s - n_k + 1)), Z_part_2.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_c * n_k * n_k), w.d_K.reshape(n_f, n_c * n_k * n_k))
         d_K = w.d_K
-        # (∂L/∂b1)[i] = Σ[j, l, r]((∂L/∂Z)[j, i, l, r])
+        # ∂L/∂b1[i] = Σ[j, l, r](∂L/∂Z[j, i, l, r])
         d_b1 = np.add.reduce(d_Z, axis=(0, 2, 3), out=w.d_b1)
     return float(L), {
         'K': d_K,
@@ -420,4 +420,4 @@ def _window(array, axis, steps, offset):
     shape = (*array.shape[:axis], *(size for size, _ in steps), *array.shape[axis + 1 :])
     strides = (*array.strides[:axis], *(step * stride for _, step in steps), *array.strides[axis + 1 :])
     return np.lib.stride_tricks.as_strided(array[start], shape, strides, writeable=False)
-# symbackprop-seal:cfbe2668cbdbe375
+# symbackprop-seal:764219cc29777ebf

@@ -48,6 +48,7 @@ class Workspace:
         self.ones = np.full((n_n,), 1.0, dtype)
         self.z = np.empty((n_n, n_k), dtype)
         self.x_hat = np.empty((n_n, n_d), dtype)
+        self.L_part_2 = np.empty((n_n, n_d), dtype)
         self.d_c = np.empty((n_d,), dtype)
         self.d_h = np.empty((n_n, n_k), dtype)
         self.d_z = np.empty((n_n, n_k), dtype)
@@ -158,7 +159,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         x_hat = _matmul(h, W, w.x_hat)
         x_hat += c
         # L = ‖X − X̂‖_F²/(2 n)
-        L_part_2 = np.subtract(x, x_hat, out=w.x_hat)
+        L_part_2 = np.subtract(x, x_hat, out=w.L_part_2)
         L_part = np.vdot(L_part_2, L_part_2)
         L = L_part * (1.0 / (2.0 * n_n))
     return float(L)
@@ -182,22 +183,23 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         x_hat = _matmul(h, W, w.x_hat)
         x_hat += c
         # L = ‖X − X̂‖_F²/(2 n)
-        L_part_2 = np.subtract(x, x_hat, out=w.x_hat)
+        L_part_2 = np.subtract(x, x_hat, out=w.L_part_2)
         L_part = np.vdot(L_part_2, L_part_2)
         L = L_part * (1.0 / (2.0 * n_n))
         # ∂L/∂X̂ = (X̂ − X)/n
-        L_part_2 *= (-1.0 / n_n)
-        d_x_hat = L_part_2
+        x_hat -= x
+        d_x_hat = x_hat
+        d_x_hat *= (1.0 / n_n)
         # ∂L/∂c = (∂L/∂X̂)ᵀ 𝟏
         d_c = np.dot(w.ones, d_x_hat, out=w.d_c)
         # ∂L/∂H = (∂L/∂X̂) Wᵀ
         d_h = _matmul(d_x_hat, W.T, w.d_h)
         # ∂L/∂Z = ∂L/∂H ⊙ (1 − H ⊙ H)
         d_z = np.square(h, out=w.d_z)
-        d_z -= 1.0
+        d_z = np.negative(d_z, out=w.d_z)
+        d_z += 1.0
         d_z *= d_h
-        d_z *= -1.0
-        # ∂L/∂W = (∂L/∂Z)ᵀ X + Hᵀ (∂L/∂X̂)
+        # ∂L/∂W = Hᵀ (∂L/∂X̂) + (∂L/∂Z)ᵀ X
         d_W = _matmul(d_z.T, x, w.d_W)
         d_W_part = _matmul(h.T, d_x_hat, w.d_W_part)
         d_W += d_W_part
@@ -243,4 +245,4 @@ def _matmul(a, b, out):
                 np.matmul(a[start : start + piece], b, out=out[start : start + piece])
             return out
     return np.matmul(a, b, out=out)
-# symbackprop-seal:3de514fca6ab2fdd
+# symbackprop-seal:035c5be0b656a9b2

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from html import escape
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from symbackprop.derivation.derived import DerivedGraph, derive_graph
@@ -17,6 +18,7 @@ from symbackprop.models import builtin_text
 from symbackprop.perceptron import Perceptron
 
 if TYPE_CHECKING:
+    from symbackprop.checking.checker import Progress
     from symbackprop.checking.report import CheckReport
 
 EXAMPLE = "d2l_mlp"
@@ -49,9 +51,30 @@ def builtin(name: str) -> Model:
     return lower(builtin_text(name), name=name, filename=f"{name}.eq")
 
 
-def mlp(layers: Sequence[int], **choices: Any) -> Model:
-    """Return a multilayer perceptron; the choices are those of `symbackprop.perceptron.Perceptron`."""
-    return parse(Perceptron(sizes=tuple(layers), **choices).text(), name="mlp", filename="mlp.eq")
+def mlp(
+    layers: Sequence[int],
+    *,
+    activation: str | Sequence[str] = "relu",
+    output_activation: str = "identity",
+    loss: str = "cross_entropy",
+    regularizer: str | Sequence[str | Sequence[str]] = "none",
+    regularize_bias: bool = False,
+    bias: bool | Sequence[bool] = True,
+    hyper: Mapping[str, str | int | float] = MappingProxyType({}),
+    batch: int = 32,
+) -> Model:
+    """Return a multilayer perceptron. ``layers`` are the sizes of the input, the hidden layers and the output.
+
+    activation, output_activation: names, or formulas in u. loss: a name, or a formula in o and y, summed over the entries.
+    regularizer: names, or formulas in w, summed over a weight's entries; a layer may have several, which are added up.
+    bias: whether there is one. All other names in formulas are hyper-parameters, whose values ``hyper`` gives.
+    activation, regularizer and bias may be given for each layer. Raises UsageError where the choices do not fit together,
+    EquationError where a formula is wrong.
+    """
+    choices = Perceptron(
+        layers, activation, output_activation, loss, regularizer, regularize_bias, bias, hyper, batch,
+    )  # fmt: skip
+    return parse(choices.text(), name="mlp", filename="mlp.eq")
 
 
 def from_sympy(equations: Any, **declarations: Any) -> Model:
@@ -70,12 +93,18 @@ def derive(model: Model, wrt: Sequence[str] | None = None, *, all_values: bool =
     return Derivation(model, None if wrt is None else tuple(wrt), all_values)
 
 
-def check(derivation: Derivation | Model, *, seed: int = 0, samples: int = 3, kernel: Any = None) -> CheckReport:
-    """Compare the kernel's gradients with finite differences, the complex step and exact expansion."""
+def check(
+    model: Derivation | Model, *, seed: int = 0, samples: int = 3, kernel: Any = None, progress: Progress | None = None
+) -> CheckReport:
+    """Compare the kernel's gradients by the parameters with finite differences, the complex step and exact expansion.
+
+    ``kernel`` is a module or object to check instead of the one that is generated; ``progress`` is called with the work
+    done, the work in all, and what comes next.
+    """
     from symbackprop.checking.checker import check_model
 
-    derived = derivation if isinstance(derivation, Derivation) else derive(derivation)
-    return check_model(derived.model, kernel or derived.kernel(), seed=seed, samples=samples)
+    checked = model.model if isinstance(model, Derivation) else model
+    return check_model(checked, kernel or derive(checked).kernel(), seed=seed, samples=samples, progress=progress)
 
 
 class DerivedEquation:
@@ -116,8 +145,23 @@ class DerivedEquation:
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"
 
+    def _repr_html_(self) -> str:
+        return html_table([html_row(self)])
+
     def __repr__(self) -> str:
         return self.text()
+
+
+def html_row(equation: DerivedEquation) -> tuple[str, str, str]:
+    """Return the cells of an equation, with the mathematics for MathJax, which notebooks have."""
+    shape = " × ".join(map(str, equation.shape)) or "scalar"
+    return f"\\({equation.latex()}\\)", shape, equation.why
+
+
+def html_table(rows: Sequence[Sequence[str]]) -> str:
+    """Return a table of texts, all of them escaped."""
+    cells = ["".join(f'<td style="text-align: left">{escape(cell)}</td>' for cell in row) for row in rows]
+    return f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
 
 
 class Derivation:
@@ -183,13 +227,15 @@ class Derivation:
         return render.json_form(self.form(batch_form), **options)
 
     def source(self, order: int = 1) -> str:
-        """The source of the generated NumPy module."""
+        """The source of the generated NumPy module. Raises UsageError for an order other than 1."""
+        if order != 1:
+            raise UsageError(f"kernels have first derivatives only so far, not those of order {order}")
         from symbackprop.kernels import generate_source
 
-        return generate_source(self.model, order)
+        return generate_source(self.model, self._wrt)
 
     def kernel(self, order: int = 1) -> ModuleType:
-        """The generated NumPy module, imported."""
+        """The generated NumPy module, imported. Raises UsageError for an order other than 1."""
         from symbackprop.kernels import load_source
 
         return load_source(self.source(order), self.model.name)
@@ -197,8 +243,9 @@ class Derivation:
     def _repr_latex_(self) -> str:
         return self.latex()
 
-    def _repr_markdown_(self) -> str:
-        return self.markdown()
+    def _repr_html_(self) -> str:
+        head = f"<p><b>{escape(self.model.name)}</b> {escape(self.model.title)}</p>"
+        return head + html_table([html_row(equation) for equation in (*self.forward, *self.backward)])
 
     def __repr__(self) -> str:
         return f"<Derivation of {self.model.name}: {len(self.example.forward)} forward, {len(self.example.backward)} backward>"

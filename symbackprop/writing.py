@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
+import secrets
 from pathlib import Path
 
 from symbackprop.errors import UsageError
@@ -16,11 +16,22 @@ NAME_LIMIT = 200
 
 def sealed(text: str, opening: str, closing: str = "") -> str:
     """Return the text with a last comment line that holds its digest, by which a later edit is noticed."""
-    return f"{text.rstrip(chr(10))}\n{opening} symbackprop-seal:{_digest(text)}{closing}\n"
+    body = text.rstrip("\n")
+    return f"{body}\n{opening} {_seal(body)}{closing}\n"
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.rstrip("\n").encode()).hexdigest()[:16]
+def sealed_json(text: str) -> str:
+    """Return the text of a JSON object with a last member that holds its digest."""
+    body = f"{text.rstrip().removesuffix('}').rstrip()},"
+    return f'{body}\n  "seal": "{_seal(body)}"\n}}\n'
+
+
+def _seal(body: str) -> str:
+    return f"symbackprop-seal:{_digest(body)}"
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()[:16]
 
 
 def is_untouched(text: str) -> bool:
@@ -28,44 +39,50 @@ def is_untouched(text: str) -> bool:
     found = list(_SEAL.finditer(text))
     if not found:
         return False
-    start = text.rfind("\n", 0, found[-1].start())
-    rest = text[text.find("\n", found[-1].end()) + 1 :] if "\n" in text[found[-1].end() :] else ""
-    return not rest.strip() and _digest(text[: max(start, 0)]) == found[-1].group(1)
+    body, _, _ = text[: found[-1].start()].rpartition("\n")
+    _, _, rest = text[found[-1].end() :].partition("\n")
+    return rest.strip() in ("", "}") and _digest(body) == found[-1].group(1)
 
 
 def write_text(path: Path, text: str, *, force: bool = False) -> bool:
     """Write a file under a temporary name and rename it. Returns False where the file already says the same.
 
     Raises UsageError for a name that cannot be written, and where the existing file was not written by symbackprop or was
-    edited since, unless ``force`` is given.
+    edited since, unless ``force`` is given. Whatever happens, the file is the old one or the new one, whole.
     """
-    _check_name(path)
     try:
-        old = path.read_text(encoding="utf-8") if path.exists() else None
-    except (OSError, UnicodeDecodeError):
+        _check_name(path)
+        target = path.resolve()  # a link stays a link: what it leads to is replaced
+        old = target.read_text(encoding="utf-8") if target.exists() else None
+    except UnicodeDecodeError:
         old = ""
+    except (OSError, RuntimeError) as problem:  # RuntimeError: a link that leads to itself
+        raise UsageError(f"{path} cannot be read: {getattr(problem, 'strerror', None) or problem}") from None
     if old == text:
         return False
     if old is not None and not force and not is_untouched(old):
         raise UsageError(f"{path} was edited by hand or not written by symbackprop; --force replaces it")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".tmp")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _replace(target, text)
     except OSError as problem:
         raise UsageError(f"{path} cannot be written: {problem.strerror}") from None
+    return True
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(6)}.tmp")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+        with temporary.open("x", encoding="utf-8", newline="\n") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
+        if path.exists():
+            temporary.chmod(path.stat().st_mode)
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
-    return True
 
 
 def _check_name(path: Path) -> None:
@@ -73,7 +90,9 @@ def _check_name(path: Path) -> None:
         raise UsageError("a file name cannot hold a NUL character")
     if ".." in path.parts:
         raise UsageError(f"{path}: an output name with '..' is refused; write the folder out")
-    if len(path.name) > NAME_LIMIT:
-        raise UsageError(f"the output name has {len(path.name)} characters; at most {NAME_LIMIT} are accepted")
+    if len(path.name.encode("utf-8", errors="surrogateescape")) > NAME_LIMIT:
+        raise UsageError(f"the output name has more than {NAME_LIMIT} bytes")
     if path.is_dir():
         raise UsageError(f"{path} is a folder, not a file")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is no regular file")

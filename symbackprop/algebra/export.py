@@ -34,7 +34,7 @@ def to_sympy(node: Node, graph: Graph) -> Any:
     Transpose, HadamardProduct, applyfunc and so on, and a FunctionMatrix of Sum, Piecewise and KroneckerDelta
     where matrix algebra has no words. A tensor of three and more axes is a Lambda of its indices, each an Idx
     that carries its range. The names in the expression are those of the graph, sizes are its dimensions
-    (positive integer symbols); `Cofactor` and `IndexMax` are of `symbackprop.algebra`.
+    (positive integer symbols); `Cofactor`, `IndexMax` and `IndexSum` are of `symbackprop.algebra`.
     """
     taken = {*graph.declared, *graph.by_name}
     for reference in [*graph.declarations, *[equation.reference for equation in graph.equations], node]:

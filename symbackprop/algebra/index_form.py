@@ -10,7 +10,7 @@ from sympy.matrices.expressions.matexpr import MatrixElement
 
 from symbackprop.algebra.ranges import bounds, surely_nonnegative
 from symbackprop.algebra.scalar_forms import in_sympy, one_where
-from symbackprop.algebra.symbols import Cofactor, IndexMax, tensor_entry
+from symbackprop.algebra.symbols import Cofactor, IndexMax, index_sum, tensor_entry
 from symbackprop.graph.build import Factor, split_product
 from symbackprop.graph.nodes import (
     Contraction,
@@ -104,7 +104,7 @@ class IndexForm:
                 gone = indices[label]
                 indices = [solution if index == gone else index.xreplace({gone: solution}) for index in indices]
         product = sympy.Mul(*[self._at(operand, labels, indices) for operand, labels in factors]) * coefficient
-        return sympy.Sum(product, *_limits([indices[label] for label in summed])) if summed else product
+        return index_sum(product, *_limits([indices[label] for label in summed])) if summed else product
 
     def _solved(
         self, factor: tuple[Node, Labels], summed: list[int], indices: list[Any], sizes: dict[Any, Size]
@@ -183,8 +183,8 @@ def _reduced(kind: str, operand: Any, indices: list[Any]) -> Any:
     if kind == "max":
         return IndexMax(operand, *_limits(indices))
     if kind == "logsumexp":
-        return sympy.log(sympy.Sum(sympy.exp(operand), *_limits(indices)))
-    return sympy.sqrt(sympy.Sum(operand**2, *_limits(indices)))
+        return sympy.log(index_sum(sympy.exp(operand), *_limits(indices)))
+    return sympy.sqrt(index_sum(operand**2, *_limits(indices)))
 
 
 def _limits(indices: Sequence[Any]) -> list[tuple[Any, Any, Any]]:

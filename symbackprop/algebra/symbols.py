@@ -1,4 +1,4 @@
-"""What stands for tensors in SymPy, and two things it lacks: a maximum over an index, and cofactors."""
+"""What stands for tensors in SymPy, and what it lacks: a maximum over an index, sums that stay as written, and cofactors."""
 
 from __future__ import annotations
 
@@ -12,11 +12,34 @@ from sympy.matrices.expressions.matexpr import MatrixElement, MatrixExpr
 from symbackprop.graph.nodes import Leaf
 
 
-class IndexMax(ExprWithIntLimits):
+class _AsWritten:
+    """Limits as SymPy has them, around an expression that is left alone.
+
+    SymPy's own constructors move every Piecewise under them to the top, out of the inner sums that bind its indices too.
+    """
+
+    def __new__(cls, function: Any, *limits: Any) -> Any:
+        """Return the object; limits are triples of an index, its first and its last value."""
+        made: Any = sympy.Expr.__new__(cls, function, *[sympy.Tuple(*limit) for limit in limits])
+        made.is_commutative = function.is_commutative
+        return made
+
+
+class IndexMax(_AsWritten, ExprWithIntLimits):
     """The largest value of an expression over ranges of indices, written like a Sum.
 
     ``IndexMax(x[i, 0], (i, 0, n - 1))`` is the largest entry of x.
     """
+
+
+class IndexSum(_AsWritten, sympy.Sum):
+    """A Sum around sums with conditions of their own."""
+
+
+def index_sum(function: Any, *limits: Any) -> Any:
+    """Return a sum over indices: SymPy's own, unless that would move conditions out of the sums in it."""
+    nested = any(inner.has(sympy.Piecewise) for inner in function.atoms(ExprWithIntLimits))
+    return (IndexSum if nested else sympy.Sum)(function, *limits)
 
 
 class Cofactor(MatrixExpr):

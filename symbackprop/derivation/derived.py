@@ -10,7 +10,7 @@ from symbackprop.errors import UsageError
 from symbackprop.graph.build import leaf
 from symbackprop.graph.lift import batch_graph
 from symbackprop.graph.model import Equation, Graph, Model
-from symbackprop.graph.names import adjoint_name, cotangent_name
+from symbackprop.graph.names import adjoint_name, cotangent_name, pairing_name
 from symbackprop.graph.verify import verify
 from symbackprop.simplify.eliminate import eliminate_statistics
 from symbackprop.simplify.engine import Simplifier
@@ -22,13 +22,15 @@ class DerivedGraph:
     """A model's equations and their derivatives, in one of the two forms.
 
     batched tells the form: per example, or with the examples stacked as rows. graph holds all equations, forward then
-    backward; objective is the name above the line (None: the vector-Jacobian product of `target` with an open cotangent).
+    backward; target is what is differentiated, and above the name above the line: the objective, or without one the inner
+    product of the target with an open cotangent.
     """
 
     model: Model
     batched: bool
     wrt: tuple[str, ...]
     target: str
+    above: str
     graph: Graph
     forward: tuple[Equation, ...]
     backward: tuple[Equation, ...]
@@ -36,7 +38,7 @@ class DerivedGraph:
 
     def gradient_name(self, name: str) -> str:
         """The name of the derivative by a value of the model."""
-        return adjoint_name(self.model.objective or self.target, name)
+        return adjoint_name(self.above, name)
 
     def gradient(self, name: str) -> Equation:
         """Return the equation of the derivative by a value. Raises UsageError where there is none."""
@@ -70,12 +72,13 @@ def derive_graph(
     if not graph.equations:
         raise UsageError("the model has no equation")
     target = model.objective or graph.equations[-1].name
+    above = target if model.objective else pairing_name(target)
     seed = None
     if model.objective is None:
         seed = leaf("cotangent", cotangent_name(target), graph.reference(target).shape)
         graph = Graph((*graph.declarations, seed), graph.equations, graph.constraints)
     simplifier = Simplifier(graph)
-    gradients = reverse(graph, target, tuple(names), seed, simplifier)
+    gradients = reverse(graph, target, tuple(names), seed, simplifier, above)
     derived, backward = gradients.graph, gradients.backward
     if not all_values:
         derived, backward = _without_statistics(derived, gradients, simplifier)
@@ -84,6 +87,7 @@ def derive_graph(
         batched,
         tuple(names),
         target,
+        above,
         derived,
         graph.equations,
         tuple(derived.by_name[name] for name in backward),

@@ -97,7 +97,7 @@ def reverse(
         equations.append(equation)
         contributions[equation.name] = terms
         value_of[equation.name] = leaf.name
-        return equation.node if is_constant(equation.node) else equation.reference
+        return equation.node if is_constant(equation.node) or equation.node is seed else equation.reference
 
     for equation in reversed(graph.equations):
         if equation.name not in active or (equation.name != target and equation.name not in consumers):

@@ -80,7 +80,6 @@ ELEMENTARY: Mapping[str, Callable[..., Any]] = {
     "erf": sympy.erf,
     "abs": absolute,
     "sign": sign,
-    "swish": ACTIVATIONS["silu"],
 }
 """Elementary functions of one argument."""
 

@@ -245,6 +245,9 @@ def define(
     return _functions[identity]
 
 
+_CASES = (positive, nonnegative, equals, where, maximum)
+"""Primitives that tell cases apart: a derivative with one of them is given a name."""
+
 _u = sympy.Symbol("u")
 sigmoid = define("sigmoid", (_u,), 1 / (1 + sympy.exp(-_u)), stable=True)
 softplus = define("softplus", (_u,), sympy.log(1 + sympy.exp(_u)), stable=True)
@@ -256,8 +259,9 @@ _relu_prime = define("relu′", (_u,), positive(_u), derivative_of=(relu, 0))
 def derivative(function: Any, position: int) -> Any:
     """Return the partial derivative of a named function as a callable of the function's arguments.
 
-    It is written through the function's own value where that is shorter (tanh' = 1 - a^2), in full where it is
-    trivial, and otherwise as a named function of its own (gelu') whose formula is SymPy's derivative.
+    It is written through the function's own value where that is shorter (tanh' = 1 - a^2), in full where it is as
+    short as its name would be (sigmoid(o) - y), and otherwise as a named function of its own (gelu') whose formula is
+    SymPy's derivative.
     """
     if function is relu:
         return _relu_prime
@@ -271,7 +275,7 @@ def derivative(function: Any, position: int) -> Any:
 
     body = tidy(differentiate(function.body, symbol))
     through = through_value(function, position, body)
-    if through is None and (body.is_number or sympy.count_ops(body) <= 1) and not body.has(Primitive):
+    if through is None and sympy.count_ops(body) <= function.visible and not body.has(*_CASES):
         through = body
     if through is not None:
         return lambda *arguments: through.xreplace(dict(zip(function.parameters, arguments, strict=True)))

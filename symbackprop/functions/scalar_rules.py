@@ -17,7 +17,7 @@ def tidy(expression: Expr) -> Expr:
     """Return the expression in its stable, canonical spelling.
 
     1/(1 + e^-x) is sigmoid(x); log(1 + e^x) is softplus(x); log sigmoid(x) = -softplus(-x);
-    log(1 - sigmoid(x)) = -softplus(x); log e^x = x. SymPy's Abs and sign become our own.
+    log(1 - sigmoid(x)) = -softplus(x); log e^x = x; the root of a square is a magnitude. SymPy's Abs and sign become our own.
     """
     if not expression.args:
         return expression
@@ -54,6 +54,10 @@ def _tidy_power(expression: sympy.Pow) -> Expr:
         inner = _exponent_over_one(base)
         if inner is not None:
             return sigmoid(-inner) ** -exponent
+    if isinstance(base, sympy.Pow) and base.exp.is_Integer and base.exp.is_even and exponent.is_Rational:
+        return tidy(absolute(base.base) ** (base.exp * exponent))
+    if isinstance(base, absolute) and exponent.is_Integer and exponent.is_even:
+        return base.args[0] ** exponent
     return expression
 
 
@@ -93,6 +97,60 @@ def _tidy_product(expression: sympy.Mul) -> Expr:
                 remaining = sympy.Mul(*[factor for factor in expression.args if factor != exponential])
                 return tidy(remaining / base * sigmoid(-base.args[0]))
     return expression
+
+
+@cache
+def oriented(expression: Expr) -> Expr:
+    """Return the expression with numbers and signs where they read best, the same for all its spellings.
+
+    A number that all terms of a sum have stands before the sum: a/2 + b/2 is (a + b)/2. The sign of a product is inside its
+    first difference: -(a - b) c is (b - a) c.
+    """
+    if not expression.args:
+        return expression
+    arguments = [oriented(part) for part in expression.args]
+    if any(new != old for new, old in zip(arguments, expression.args, strict=True)):
+        expression = expression.func(*arguments)
+    if expression.is_Add:
+        numbers = {abs(term.as_coeff_Mul()[0]) for term in expression.args}
+        (number, *others) = numbers
+        if others or number == 1 or not number.is_Rational:
+            return expression
+        return sympy.Mul(number, expression.func(*[term / number for term in expression.args]), evaluate=False)
+    if not expression.is_Mul:
+        return expression
+    coefficient, rest = expression.as_coeff_Mul()
+    factors = list(sympy.Mul.make_args(rest))
+    differences = [k for k, factor in enumerate(factors) if _is_difference(factor)]
+    turned = [k for k in differences[1:] if is_reversed(_base(factors[k]))]
+    if differences and coefficient.is_negative is (len(turned) % 2 == 0):
+        turned.append(differences[0])
+    if not turned:
+        return expression
+    for k in turned:
+        factors[k] = (-_base(factors[k])) ** (factors[k].exp if factors[k].is_Pow else 1)
+    product = sympy.Mul(*factors)
+    coefficient = abs(coefficient) if differences else coefficient
+    return sympy.Mul(coefficient, product, evaluate=not product.is_Add or coefficient == 1)
+
+
+def is_reversed(total: Expr) -> bool:
+    """Tell whether a sum is the one of itself and its negative that is not taken: that of a negative number, if it has one."""
+    number = total.as_coeff_Add()[0]
+    return bool(number.is_negative if number else total.could_extract_minus_sign())
+
+
+def _base(factor: Expr) -> Expr:
+    return factor.base if factor.is_Pow else factor
+
+
+def _is_difference(factor: Expr) -> bool:
+    """Tell whether a factor is a sum of terms of both signs, or an odd power of one."""
+    base = _base(factor)
+    if not base.is_Add or (factor.is_Pow and not (factor.exp.is_Integer and factor.exp.is_odd)):
+        return False
+    negative = sum(term.could_extract_minus_sign() for term in base.args)
+    return 0 < negative < len(base.args)
 
 
 def through_value(function: type[ScalarFunction], position: int, body: Expr) -> Expr | None:

@@ -9,13 +9,14 @@ the root of a sum of squares is a norm.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from itertools import permutations
 
 import sympy
 
 from symbackprop.errors import ShapeError
-from symbackprop.functions.scalar_rules import tidy
+from symbackprop.functions.scalar_rules import is_reversed, tidy
+from symbackprop.graph.equalities import axis_order, components, exchangeable, separate_repeated, without_equalities
+from symbackprop.graph.fusion import arranged, fused
 from symbackprop.graph.nodes import (
     Contraction,
     Coordinate,
@@ -29,12 +30,13 @@ from symbackprop.graph.nodes import (
     argument,
     axis,
 )
+from symbackprop.graph.ordering import Factor, numbered, order_key, reading
 from symbackprop.graph.sizes import Shape, Size, differ, exact, format_shape
 
-Factor = tuple[Node, Labels]
-
-FUSION_LIMIT = 400
-"""Operations beyond which two pointwise nodes stay two."""
+__all__ = [
+    "Factor", "add", "constant", "contract", "coordinate", "indicator", "is_constant", "leaf", "matrix_function",
+    "pointwise", "reduction", "scale", "split_product", "terms_of", "transpose", "with_operands",
+]  # fmt: skip
 
 
 def leaf(kind: str, name: str, shape: Iterable[Size] = (), classes: Size | None = None) -> Leaf:
@@ -75,9 +77,15 @@ def matrix_function(kind: str, operand: Node) -> Node:
     """Return ``inverse``, ``cofactor``, ``logdet`` or ``det`` of the last two axes, which must be equal."""
     if operand.rank < 2 or differ(operand.shape[-1], operand.shape[-2]):
         raise ShapeError(f"{kind} needs a square matrix, not {format_shape(operand.shape)}")
-    shape = operand.shape if kind in ("inverse", "cofactor") else operand.shape[:-2]
+    swapped = (*range(operand.rank - 2), operand.rank - 1, operand.rank - 2)
+    is_matrix = kind in ("inverse", "cofactor")
+    turned = transpose(operand, swapped)
+    if not isinstance(operand, Leaf) and reading(turned) < reading(operand):  # of a matrix and its transpose, one is taken
+        other = matrix_function(kind, turned)
+        return transpose(other, swapped) if is_matrix else other
     if kind == "inverse" and isinstance(operand, MatrixFunction) and operand.kind == "inverse":
         return operand.operands[0]
+    shape = operand.shape if is_matrix else operand.shape[:-2]
     return MatrixFunction((kind,), (operand,), (tuple(range(operand.rank)),), shape)
 
 
@@ -95,98 +103,38 @@ def pointwise(expression: sympy.Expr, operands: Sequence[Factor], shape: Shape) 
                 raise ShapeError(
                     f"an operand of shape {format_shape(node.shape)} does not fit {format_shape(shape)} along axis {label}"
                 )
-    expression, flat = _fuse(expression, operands)
-    expression = tidy(expression)
-    return _normal_pointwise(expression, flat, shape)
+    expression, flat = fused(expression, list(operands))
+    return _pointwise(tidy(expression), flat, shape)
 
 
-def _fuse(expression: sympy.Expr, operands: Sequence[Factor]) -> tuple[sympy.Expr, list[Factor]]:
-    flat: list[Factor] = []
-    replacement: dict[sympy.Symbol, sympy.Expr] = {}
-    if all(not isinstance(node, Pointwise) for node, _ in operands):
-        return expression, list(operands)
-    size = operation_count(expression)
+def _pointwise(expression: sympy.Expr, operands: list[Factor], shape: Shape) -> Node:
+    """Build a pointwise node of a tidy expression over operands that are not pointwise."""
+    expression, operands = arranged(expression, [_ascending(node, labels) for node, labels in operands])
+    changed = _norms(expression, operands)
+    if changed is not None:
+        expression, operands = arranged(*changed)
     for position, (node, labels) in enumerate(operands):
-        fits = isinstance(node, Pointwise)
-        if fits:
-            size += operation_count(node.expression)  # type: ignore[attr-defined]
-            fits = size <= FUSION_LIMIT or not node.operands
-        if not fits:
-            replacement[argument(position)] = argument(len(flat))
-            flat.append((node, labels))
-            continue
-        inner: dict[sympy.Symbol, sympy.Expr] = {}
-        for inner_position, (operand, inner_labels) in enumerate(zip(node.operands, node.labels, strict=True)):
-            inner[argument(inner_position)] = argument(len(flat))
-            flat.append((operand, tuple(labels[label] for label in inner_labels)))
-        replacement[argument(position)] = node.expression.xreplace(inner)  # type: ignore[attr-defined]
-    return expression.xreplace(replacement), flat
-
-
-@cache
-def operation_count(expression: sympy.Expr) -> int:
-    """The number of nodes of a scalar expression."""
-    return 1 + sum(operation_count(part) for part in expression.args)
-
-
-def _order(factor: Factor) -> tuple[object, ...]:
-    node, labels = factor
-    name = (node.kind, _natural(node.name)) if isinstance(node, Leaf) else ("~", ())
-    return (node.family != "leaf", node.family, len(labels), labels, name, node.key)
-
-
-def _natural(name: str) -> tuple[tuple[int, str], ...]:
-    parts: list[tuple[int, str]] = []
-    digits = ""
-    for character in name:
-        if character.isascii() and character.isdigit():
-            digits += character
-            continue
-        if digits:
-            parts.append((int(digits), ""))
-            digits = ""
-        parts.append((-1, character))
-    if digits:
-        parts.append((int(digits), ""))
-    return tuple(parts)
-
-
-def _normal_pointwise(expression: sympy.Expr, operands: list[Factor], shape: Shape) -> Node:
-    expression, operands = _norms(expression, operands)
-    present = expression.free_symbols
-    unique: dict[Factor, int] = {}
-    for position, factor in enumerate(operands):
-        if argument(position) in present:
-            unique.setdefault(factor, position)
-    ordered = sorted(unique, key=_order) if len(unique) > 1 else list(unique)
-    place = {factor: position for position, factor in enumerate(ordered)}
-    renumber = {argument(p): argument(place[f]) for p, f in enumerate(operands) if f in place}
-    expression = expression.xreplace({old: new for old, new in renumber.items() if old != new})
-    if len(ordered) < len(unique) or len(renumber) != len(unique):
-        expression = tidy(expression)
-        if len(expression.free_symbols & {argument(p) for p in range(len(ordered))}) < len(ordered):
-            return _normal_pointwise(expression, ordered, shape)
-    for position, (node, labels) in enumerate(ordered):
-        if isinstance(node, Indicator):
-            expression = _idempotent(expression, argument(position))
         if expression == argument(position) and labels == tuple(range(len(shape))) and node.shape == shape:
             return node
-    return Pointwise((expression,), tuple(node for node, _ in ordered), tuple(labels for _, labels in ordered), shape)
+    return Pointwise((expression,), tuple(node for node, _ in operands), tuple(labels for _, labels in operands), shape)
 
 
-def _idempotent(expression: sympy.Expr, symbol: sympy.Symbol) -> sympy.Expr:
-    """A 0/1 value is its own square."""
-    return expression.replace(
-        lambda part: part.is_Pow and part.base == symbol and part.exp.is_positive, lambda part: symbol
-    )
+def _ascending(node: Node, labels: Labels) -> Factor:
+    """A computed operand stands in the order of the axes it runs along; only given tensors are read transposed."""
+    if not isinstance(node, Contraction | Reduction | Indicator) or len(set(labels)) < len(labels):
+        return node, labels
+    order = sorted(range(len(labels)), key=labels.__getitem__)
+    return transpose(node, order), tuple(labels[position] for position in order)
 
 
-def _norms(expression: sympy.Expr, operands: list[Factor]) -> tuple[sympy.Expr, list[Factor]]:
+def _norms(expression: sympy.Expr, operands: list[Factor]) -> tuple[sympy.Expr, list[Factor]] | None:
     """||v||^2k is (sum v^2)^k, and the root of a sum of squares is ||v||."""
+    if not any(isinstance(node, Reduction | Contraction) for node, _ in operands):
+        return None
+    before = expression
     powers: dict[sympy.Expr, set[sympy.Pow]] = {}
-    if any(isinstance(node, Reduction | Contraction) for node, _ in operands):
-        for power in expression.atoms(sympy.Pow):
-            powers.setdefault(power.base, set()).add(power)
+    for power in expression.atoms(sympy.Pow):
+        powers.setdefault(power.base, set()).add(power)
     for position, (node, labels) in enumerate(operands):
         symbol = argument(position)
         if isinstance(node, Reduction) and node.kind == "norm":
@@ -206,7 +154,7 @@ def _norms(expression: sympy.Expr, operands: list[Factor]) -> tuple[sympy.Expr, 
                 operands = [*operands, (norm, labels)]
                 new = argument(len(operands) - 1)
                 expression = expression.xreplace({p: new ** (2 * p.exp) for p in odd})
-    return expression, operands
+    return None if expression is before else (expression, operands)
 
 
 def _is_sum_of_squares(node: Contraction) -> bool:
@@ -241,14 +189,11 @@ def reduction(kind: str, operand: Node, labels: Labels, rank: int, sizes: Sequen
 
     ``sizes`` holds the size of every label, the result's ``rank`` first.
     """
-    if kind == "norm" and isinstance(operand, Pointwise) and operand.expression.is_Pow and operand.expression.exp == 1:
-        raise ShapeError("a power of 1 is never built")
     for size, label in zip(operand.shape, labels, strict=True):
         if differ(size, sizes[label]):
             raise ShapeError(f"{kind}: an axis of size {size} cannot run along one of size {sizes[label]}")
-    order = {
-        label: rank + place for place, label in enumerate(sorted({x for x in labels if x >= rank}, key=labels.index))
-    }
+    operand, labels = _arranged_axes(operand, labels, {label: label for label in range(rank)})
+    order = {label: rank + place for place, label in enumerate(dict.fromkeys(x for x in labels if x >= rank))}
     renamed = tuple(order.get(label, label) for label in labels)
     summed = tuple(sizes[label] for label in order)
     return Reduction((kind, summed), (operand,), (renamed,), tuple(sizes[:rank]))
@@ -270,20 +215,17 @@ def contract(factors: Sequence[Factor], output: Labels, sizes: Mapping[int, Size
             if differ(size, size_of[label]):
                 raise ShapeError(f"an axis of size {size} cannot be contracted with one of size {size_of[label]}")
     shape = tuple(size_of[label] for label in output)
-    work, output = _separate_repeated(list(factors), output, size_of)
-    every = set(size_of)
-    coefficient, flat = _flatten(work, size_of)
-    summed = {label for label in every | set(size_of) if label not in output and any(label in ls for _, ls in flat)}
-    for label in sorted(every - summed - set(output)):
+    output, equal = separate_repeated(output, size_of)
+    diagonals = [(indicator("==", axis(0) - axis(1), (size_of[old],) * 2), (old, new)) for old, new in equal]
+    coefficient, flat = _flatten([*factors, *diagonals], size_of)
+    summed = set(size_of) - set(output)
+    flat, gone = without_equalities(flat, summed, size_of)
+    summed -= gone
+    for label in sorted(summed - {label for _, labels in flat for label in labels}):
         coefficient *= size_of[label]
-    flat, renamed = _eliminate_equalities(flat, output, summed, size_of)
-    summed -= renamed
-    for label in sorted(summed):
-        if not any(label in labels for _, labels in flat):  # nothing but an equality ran along it
-            coefficient *= size_of[label]
-            summed.remove(label)
+        summed.remove(label)
     outside = [factor for factor in flat if not summed & set(factor[1])]
-    groups = _components([factor for factor in flat if summed & set(factor[1])], summed)
+    groups = components([factor for factor in flat if summed & set(factor[1])], summed)
     place = {label: position for position, label in enumerate(output)}
     operands: list[Factor] = []
     product = coefficient
@@ -295,24 +237,6 @@ def contract(factors: Sequence[Factor], output: Labels, sizes: Mapping[int, Size
         product *= argument(len(operands))
         operands.append((node, tuple(place[label] for label in kept)))
     return pointwise(product, operands, shape)
-
-
-def _fresh(sizes: Mapping[int, Size]) -> int:
-    return max(sizes, default=-1) + 1
-
-
-def _separate_repeated(factors: list[Factor], output: Labels, sizes: dict[int, Size]) -> tuple[list[Factor], Labels]:
-    seen: list[int] = []
-    for label in output:
-        if label in seen:
-            fresh = _fresh(sizes)
-            sizes[fresh] = sizes[label]
-            diagonal = indicator("==", axis(0) - axis(1), (sizes[label], sizes[label]))
-            factors.append((diagonal, (label, fresh)))
-            seen.append(fresh)
-        else:
-            seen.append(label)
-    return factors, tuple(seen)
 
 
 def _flatten(factors: list[Factor], sizes: dict[int, Size]) -> tuple[sympy.Expr, list[Factor]]:
@@ -332,7 +256,7 @@ def _flatten(factors: list[Factor], sizes: dict[int, Size]) -> tuple[sympy.Expr,
         elif isinstance(node, Contraction) and sum(other is node for other, _ in pending + flat) == 0:
             inner_labels = dict(enumerate(labels))
             for position, size in enumerate(node.summed, start=node.rank):
-                inner_labels[position] = _fresh(sizes)
+                inner_labels[position] = max(sizes, default=-1) + 1
                 sizes[inner_labels[position]] = size
             pending.extend(
                 (operand, tuple(inner_labels[label] for label in operand_labels))
@@ -351,7 +275,7 @@ def split_product(node: Pointwise) -> tuple[sympy.Expr, list[Factor]]:
     if expression.is_Add:
         content, expression = expression.as_content_primitive()
         coefficient *= content
-        if expression.could_extract_minus_sign():
+        if is_reversed(expression):
             coefficient, expression = -coefficient, -expression
     for multiplicand in sympy.Mul.make_args(expression):
         used = [p for p in range(len(node.operands)) if argument(p) in multiplicand.free_symbols]
@@ -365,55 +289,9 @@ def split_product(node: Pointwise) -> tuple[sympy.Expr, list[Factor]]:
         place = {label: position for position, label in enumerate(labels)}
         operands = [(node.operands[p], tuple(place[label] for label in node.labels[p])) for p in used]
         renumbered = multiplicand.xreplace({argument(p): argument(k) for k, p in enumerate(used)})
-        part = _normal_pointwise(renumbered, operands, tuple(node.shape[label] for label in labels))
+        part = _pointwise(renumbered, operands, tuple(node.shape[label] for label in labels))
         parts.append((part, labels))
     return coefficient, parts
-
-
-def _eliminate_equalities(
-    factors: list[Factor], output: Labels, summed: set[int], sizes: Mapping[int, Size]
-) -> tuple[list[Factor], set[int]]:
-    """Sum out [i = j] by renaming one of the two labels, if it is summed and both have one size."""
-    renamed: set[int] = set()
-    changed = True
-    while changed:
-        changed = False
-        for factor in factors:
-            node, labels = factor
-            if not (isinstance(node, Indicator) and node.relation == "==" and not node.operands and len(labels) == 2):
-                continue
-            if node.condition not in (axis(0) - axis(1), axis(1) - axis(0)) or node.shape[0] != node.shape[1]:
-                continue
-            gone = next((label for label in labels if label in summed and label not in renamed), None)
-            if gone is None or labels[0] == labels[1]:
-                continue
-            kept = labels[1] if labels[0] == gone else labels[0]
-            factors = [
-                (other[0], tuple(kept if label == gone else label for label in other[1]))
-                for other in factors
-                if other is not factor
-            ]
-            renamed.add(gone)
-            changed = True
-            break
-    return factors, renamed
-
-
-def _components(factors: list[Factor], summed: set[int]) -> list[list[Factor]]:
-    """Part the factors so that no two parts share a summed label."""
-    groups: list[tuple[set[int], list[Factor]]] = []
-    for factor in factors:
-        own = set(factor[1]) & summed
-        together = [factor]
-        rest: list[tuple[set[int], list[Factor]]] = []
-        for labels, members in groups:
-            if labels & own:
-                own |= labels
-                together = members + together
-            else:
-                rest.append((labels, members))
-        groups = [*rest, (own, together)]
-    return [members for _, members in groups]
 
 
 def _sum_product(factors: list[Factor], kept: list[int], sizes: Mapping[int, Size]) -> Factor:
@@ -452,69 +330,46 @@ def _reduce_over(operand: Node, labels: Labels, kept: list[int], sizes: Mapping[
 
 def _normal_contraction(operands: list[Factor], kept: list[int], sizes: Mapping[int, Size]) -> Node:
     place = {label: position for position, label in enumerate(kept)}
-    rank = len(kept)
-    operands = [_sorted_axes(node, labels, place) for node, labels in operands]
-
-    def shallow(factor: Factor) -> tuple[object, ...]:
-        node, labels = factor
-        return _order((node, tuple(place.get(label, rank) for label in labels)))
-
-    ordered = sorted(operands, key=shallow)
-    best: tuple[Labels, ...] | None = None
-    chosen: tuple[list[Factor], list[int]] = (ordered, [])
-    for candidate in _tied_orders(ordered, shallow):
-        numbering: dict[int, int] = dict(place)
-        for _, labels in candidate:
-            for label in labels:
-                numbering.setdefault(label, len(numbering))
-        renamed = tuple(tuple(numbering[label] for label in labels) for _, labels in candidate)
-        if best is None or renamed < best:
-            best = renamed
-            chosen = (candidate, [label for label in numbering if label not in place])
-    candidate, summed = chosen
-    assert best is not None
+    ordered, labels, summed = numbered([_arranged_axes(node, own, place) for node, own in operands], place, _symmetries)
     return Contraction(
         (tuple(sizes[label] for label in summed),),
-        tuple(node for node, _ in candidate),
-        best,
+        tuple(node for node, _ in ordered),
+        labels,
         tuple(sizes[label] for label in kept),
     )
 
 
-def _sorted_axes(node: Node, labels: Labels, place: Mapping[int, int]) -> Factor:
-    """A pointwise operand has no order of axes of its own: give it the one in which kept labels come first."""
-    if not isinstance(node, Pointwise) or len(set(labels)) < len(labels):
-        return node, labels
-    named = sorted(zip(node.operands, node.labels, strict=True), key=lambda factor: _order((factor[0], ())))
-    seen = [label for _, own in named for label in own] + list(
-        range(len(labels))
-    )  # summed axes: as the operands name them
-    order = sorted(
-        range(len(labels)), key=lambda position: (place.get(labels[position], len(place)), seen.index(position))
-    )
-    if order == list(range(len(labels))):
-        return node, labels
-    new_place = {old: new for new, old in enumerate(order)}
-    operands = [(o, tuple(new_place[label] for label in ls)) for o, ls in zip(node.operands, node.labels, strict=True)]
-    permuted = _normal_pointwise(node.expression, operands, tuple(node.shape[p] for p in order))
-    return permuted, tuple(labels[p] for p in order)
+def _symmetries(node: Node) -> list[tuple[int, ...]]:
+    if isinstance(node, MatrixFunction) and node.kind in ("inverse", "cofactor"):
+        (operand,) = node.operands
+        last = (node.rank - 2, node.rank - 1)
+        symmetric = not isinstance(operand, Leaf) and transpose(operand, (*range(node.rank - 2), *last[::-1])) is operand
+        return [last] if symmetric else []
+    return exchangeable(node)
 
 
-def _tied_orders(ordered: list[Factor], key: object) -> Iterable[list[Factor]]:
-    """The orders that differ only among operands the shallow key cannot tell apart (few: at most 24 are tried)."""
-    groups: list[list[Factor]] = []
-    for factor in ordered:
-        if groups and key(groups[-1][0]) == key(factor):  # type: ignore[operator]
-            groups[-1].append(factor)
-        else:
-            groups.append([factor])
-    results: list[list[Factor]] = [[]]
-    for group in groups:
-        choices = list(permutations(group)) if len(group) <= 4 else [tuple(group)]
-        if len(results) * len(choices) > 24:
-            choices = [tuple(group)]
-        results = [result + list(choice) for result in results for choice in choices]
-    return results
+def _arranged_axes(node: Node, labels: Labels, place: Mapping[int, int]) -> Factor:
+    """A computed operand has no order of axes of its own: kept labels come first, in order, the others as it reads best."""
+    if isinstance(node, Pointwise) and node.expression == argument(0) and set(node.labels[0]) == set(range(node.rank)):
+        node, labels = node.operands[0], tuple(labels[label] for label in node.labels[0])
+    if len(set(labels)) < len(labels):
+        return node, labels
+    if isinstance(node, Indicator):
+        order = tuple(p for _, p in axis_order(node.relation, node.condition, node.shape, node.labels))
+        return transpose(node, order), tuple(labels[p] for p in order)
+    if not isinstance(node, Pointwise | Contraction | Reduction):
+        return node, labels
+    positions = range(len(labels))
+    kept = sorted((p for p in positions if labels[p] in place), key=lambda p: place[labels[p]])
+    free = [p for p in positions if labels[p] not in place]
+    if isinstance(node, Pointwise) and (len(free) > 4 or all(isinstance(o, Leaf) for o in node.operands)):
+        named = sorted(zip(node.operands, node.labels, strict=True), key=lambda factor: order_key((factor[0], ())))
+        seen = [label for _, own in named for label in own] + list(positions)
+        orders = [(*kept, *sorted(free, key=seen.index))]
+    else:
+        orders = [(*kept, *rest) for rest in (permutations(free) if len(free) <= 4 else [free])]
+    found, order = min(((transpose(node, o), o) for o in orders), key=lambda choice: (reading(choice[0]), choice[1]))
+    return found, tuple(labels[p] for p in order)
 
 
 # ---------------------------------------------------------------- common compositions
@@ -535,10 +390,22 @@ def scale(coefficient: sympy.Expr, node: Node) -> Node:
 
 
 def transpose(node: Node, order: Sequence[int]) -> Node:
-    """Return the tensor with its axes in another order."""
+    """Return the tensor with its axes in another order: the k-th axis of the result is axis ``order[k]``."""
+    if tuple(order) == tuple(range(node.rank)):
+        return node
     place = {old: new for new, old in enumerate(order)}
+    shape = tuple(node.shape[position] for position in order)
+    factors = [(o, tuple(place.get(label, label) for label in ls)) for o, ls in zip(node.operands, node.labels, strict=True)]
+    if isinstance(node, Pointwise):
+        return _pointwise(node.expression, factors, shape)
+    if isinstance(node, Contraction):
+        return contract(factors, tuple(range(node.rank)), shape + node.summed)
+    if isinstance(node, Reduction):
+        return reduction(node.kind, *factors[0], node.rank, shape + node.summed)
+    if isinstance(node, Indicator):
+        return indicator(node.relation, node.condition.xreplace({axis(p): axis(place[p]) for p in place}), shape, factors)
     labels = tuple(place[position] for position in range(node.rank))
-    return pointwise(argument(0), [(node, labels)], tuple(node.shape[position] for position in order))
+    return Pointwise((argument(0),), (node,), (labels,), shape)
 
 
 def with_operands(node: Node, operands: Sequence[Node]) -> Node:

@@ -43,7 +43,7 @@ def batch_graph(model: Model) -> Graph:
     }
     equations: list[Equation] = []
     for equation in graph.equations:
-        node, depends = _lift(equation.node, lifted, size)
+        node, depends = lift(equation.node, lifted, size)
         if equation.name == model.objective and depends:
             if equation.node.rank:
                 raise ShapeError(f"the objective {equation.name} is not a scalar")
@@ -70,8 +70,8 @@ def mean_over_leading(node: Node, size: Size) -> Node:
     return pointwise(expression, terms, node.shape[1:])
 
 
-def _lift(root: Node, lifted: dict[Node, Node], size: Size) -> tuple[Node, bool]:
-    """Return the lifted expression and whether it gained the leading axis."""
+def lift(root: Node, lifted: dict[Node, Node], size: Size) -> tuple[Node, bool]:
+    """Return the expression with a leading axis where it depends on a lifted leaf, and whether it does."""
     new: dict[Node, tuple[Node, bool]] = {}
     for node in topological([root]):
         if isinstance(node, Leaf) or not node.operands:

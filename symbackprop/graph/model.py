@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from html import escape
 
 import sympy
 
 from symbackprop.functions.scalar import ScalarFunction
 from symbackprop.graph.build import leaf
 from symbackprop.graph.nodes import Leaf, Node
-from symbackprop.graph.sizes import Size
+from symbackprop.graph.sizes import Size, format_shape
 from symbackprop.graph.walk import leaves
 
 
@@ -78,7 +79,7 @@ class Graph:
         return replace(self, equations=tuple(e for e in self.equations if e.name in needed))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A graph and what its author declared about it.
 
@@ -97,6 +98,15 @@ class Model:
     objective: str | None = None
     outputs: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Model {self.name}: {len(self.graph.equations)} equations, parameters {', '.join(self.parameters) or 'none'}>"
+
+    def _repr_html_(self) -> str:
+        """The model for a notebook, every text escaped: as it was written, or its values with their shapes."""
+        tensors = [*self.graph.declarations, *[equation.reference for equation in self.graph.equations]]
+        shown = self.source or "\n".join(f"{leaf.name} ({format_shape(leaf.shape)})" for leaf in tensors)
+        return f"<p><b>{escape(self.name)}</b> {escape(self.title)}</p><pre>{escape(shown)}</pre>"
 
     def leaves_of_kind(self, *kinds: str) -> tuple[Leaf, ...]:
         """Return the declared tensors of these kinds, in order of declaration."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,23 @@ class Tangent:
     of: str
 
 
+@dataclass(frozen=True)
+class Cotangent:
+    """The name of a given cotangent of ``of``."""
+
+    of: str
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """The name of the scalar <G, y> of a value ``of`` with its given cotangent: what a vector-Jacobian product differentiates."""
+
+    of: str
+
+
+Meaning: TypeAlias = str | Adjoint | Tangent | Cotangent | Pairing
+
+
 def adjoint_name(of: str, by: str) -> str:
     """``∂J/∂z``; derived names inside it stand in parentheses."""
     return f"∂{_atom(of)}/∂{_atom(by)}"
@@ -35,14 +53,23 @@ def cotangent_name(of: str) -> str:
     return f"G[{of}]"
 
 
+def pairing_name(of: str) -> str:
+    """``⟨G, y⟩``: the inner product of a value with its open cotangent, whose gradients a vector-Jacobian product gives."""
+    return f"⟨G, {of}⟩"
+
+
 def _atom(name: str) -> str:
     return f"({name})" if "/" in name else name
 
 
-def parse_name(name: str) -> str | Adjoint | Tangent:
+def parse_name(name: str) -> Meaning:
     """Return the structure of a derived name, or the name itself."""
     if name.startswith("D[") and name.endswith("]"):
         return Tangent(name[2:-1])
+    if name.startswith("G[") and name.endswith("]"):
+        return Cotangent(name[2:-1])
+    if name.startswith("⟨G, ") and name.endswith("⟩"):
+        return Pairing(name[4:-1])
     if name.startswith("∂"):
         depth = 0
         for position, character in enumerate(name):

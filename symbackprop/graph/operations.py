@@ -54,37 +54,37 @@ class Value:
         return transpose(self)
 
     def __add__(self, other: Operand) -> Value:
-        return plus(self, value(other))
+        return _operate(plus, self, other)
 
     def __radd__(self, other: Operand) -> Value:
-        return plus(value(other), self)
+        return _operate(plus, other, self)
 
     def __sub__(self, other: Operand) -> Value:
-        return plus(self, negate(value(other)))
+        return _operate(minus, self, other)
 
     def __rsub__(self, other: Operand) -> Value:
-        return plus(value(other), negate(self))
+        return _operate(minus, other, self)
 
     def __neg__(self) -> Value:
         return negate(self)
 
     def __mul__(self, other: Operand) -> Value:
-        return times(self, value(other))
+        return _operate(times, self, other)
 
     def __rmul__(self, other: Operand) -> Value:
-        return times(value(other), self)
+        return _operate(times, other, self)
 
     def __truediv__(self, other: Operand) -> Value:
-        return over(self, value(other))
+        return _operate(over, self, other)
 
     def __rtruediv__(self, other: Operand) -> Value:
-        return over(value(other), self)
+        return _operate(over, other, self)
 
     def __matmul__(self, other: Value) -> Value:
-        return product(self, other)
+        return _operate(product, self, other)
 
     def __pow__(self, exponent: Operand) -> Value:
-        return elementwise_power(self, value(exponent))
+        return _operate(elementwise_power, self, exponent)
 
 
 Operand: TypeAlias = Value | Node | int | sympy.Expr
@@ -97,6 +97,13 @@ def value(operand: Operand) -> Value:
     if isinstance(operand, Node):
         return Value(operand)
     return Value(constant(operand))
+
+
+def _operate(operation: Callable[[Value, Value], Value], left: Operand, right: Operand) -> Value:
+    """Apply an operator of Python, or leave it to the other operand's type."""
+    if not all(isinstance(operand, Value | Node | int | sympy.Expr) for operand in (left, right)):
+        return NotImplemented
+    return operation(value(left), value(right))
 
 
 def describe(operand: Value) -> str:
@@ -140,6 +147,11 @@ def total(terms: list[tuple[int, Value]]) -> Value:
     operands = [(term.node, tuple(range(term.node.rank))) for _, term in terms]
     expression = sympy.Add(*[sign * argument(k) for k, (sign, _) in enumerate(terms)])
     return Value(pointwise(expression, operands, first.shape), first.row)
+
+
+def minus(left: Value, right: Value) -> Value:
+    """The difference of equal shapes, or of a scalar and a tensor."""
+    return plus(left, negate(right))
 
 
 def negate(operand: Value) -> Value:

@@ -18,14 +18,18 @@ from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.plan import Plan, make_plan
 from symbackprop.kernels.schedule import CACHE, Loop, Step, operations_of
 from symbackprop.kernels.statements import HELPERS, Statements
-from symbackprop.render.documents import Writer
+from symbackprop.render.source import source
 from symbackprop.render.template import fill
+from symbackprop.render.writer import Writer
 from symbackprop.writing import sealed
 
 
-def generate_source(model: Model, order: int = 1) -> str:
-    """Return the text of the NumPy module of a model: byte-identical for the same model, whatever the machine."""
-    derived = derive_graph(model, batched=True)
+def generate_source(model: Model, wrt: tuple[str, ...] | None = None) -> str:
+    """Return the text of the NumPy module of a model: byte-identical for the same model, whatever the machine.
+
+    Its gradients are those by the named tensors (the parameters, if none are named).
+    """
+    derived = derive_graph(model, wrt, batched=True)
     plan = make_plan(derived)
     return _Emitter(derived, plan).module()
 
@@ -58,7 +62,7 @@ class _Emitter:
         body = fill(
             "numpy/module.py.j2",
             title=_docstring(self.model.title or self.model.name),
-            model_text=[_docstring(line) for line in self.model.source.splitlines()],
+            model_text=[_docstring(line) for line in (self.model.source or source(self.model)).splitlines()],
             version=__version__,
             declared=[self._declared(leaf) for leaf in self.derived.graph.declarations],
             defaults=[(repr(name), size) for name, size in sorted(self.model.dimensions.items()) if size is not None],
@@ -193,7 +197,7 @@ class _Emitter:
     def _comment(self, name: str) -> str:
         equation = self.derived.graph.by_name[name]
         line = self.writer.line(equation)
-        return " ".join(f"{self.writer.text.show(line.left)} = {self.writer.text.show(line.right)}".split())
+        return " ".join(self.writer.text.equation(line.left, line.right).split())
 
     # ------------------------------------------------------------ initial values
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import unicodedata
 
 from symbackprop.errors import EquationError
+from symbackprop.language.vocabulary import ACCENTS, is_letter
 
 FILE_LIMIT = 5_000_000
 """Bytes of a file."""
 
 _LOOK_ALIKE = dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧο", "ABEZHIKMNOPTYXo", strict=True))
 """Greek letters that cannot be told from Latin ones."""
+
+_SIGNS = "𝟏"
+"""Letters and digits by their category that are signs of the language."""
 
 
 def decode(content: str | bytes, filename: str) -> str:
@@ -53,11 +57,12 @@ def _refuse_characters(text: str, filename: str) -> None:
 def _problem(character: str, in_comment: bool) -> tuple[str, str] | None:
     """Return what is wrong with a character and the hint, or None."""
     code = f"U+{ord(character):04X}"
+    name = unicodedata.name(character, "")
     category = unicodedata.category(character)
     if character == "\t":
         return None
-    if category in ("Cc", "Cf", "Cs", "Co", "Cn") or category in ("Zl", "Zp"):
-        return f"the invisible character {code} ({unicodedata.name(character, 'a control character')})", "delete it"
+    if category in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"):
+        return f"the invisible character {code} ({name or 'a control character'})", "delete it"
     if in_comment:
         return None
     if character in _LOOK_ALIKE:
@@ -65,13 +70,12 @@ def _problem(character: str, in_comment: bool) -> tuple[str, str] | None:
             f"the Greek letter {code} looks like the Latin {_LOOK_ALIKE[character]}",
             f"write {_LOOK_ALIKE[character]} in Latin",
         )
-    if category.startswith("L") and not character.isascii() and character not in "ᵀ":
-        name = unicodedata.name(character, "")
-        if not name.startswith(("LATIN", "GREEK")) or "MATHEMATICAL" in name:
-            return (
-                f"the letter {code} ({name or 'unnamed'}) is neither Latin nor Greek",
-                "write it in Latin or Greek letters",
-            )
-    if category == "Mn":
-        return f"the combining mark {code} ({unicodedata.name(character, '')})", "write x_hat, x_bar, x_dot for accents"
+    if category in ("Lu", "Ll", "Lt", "Lo") and not is_letter(character) and character not in _SIGNS:
+        if name.startswith(("LATIN", "GREEK")):
+            return f"the letter {code} ({name}) is easily taken for another", "write plain Latin or Greek letters"
+        return f"the letter {code} ({name or 'unnamed'}) is neither Latin nor Greek", "write it in Latin or Greek letters"
+    if category == "Nd" and not character.isascii() and character not in _SIGNS:
+        return f"the digit {code} ({name}) is none of 0 to 9", "write it with the digits 0 to 9"
+    if category in ("Mn", "Mc", "Me") and character not in ACCENTS:
+        return f"the combining mark {code} ({name})", "write x_hat, x_bar, x_dot, x_tilde for accents"
     return None

@@ -196,7 +196,7 @@ class Minimize(Statement):
 class Output(Statement):
     """``output names``."""
 
-    names: tuple[str, ...]
+    names: tuple[Name, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,42 +3,59 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lark import Token
 
 from symbackprop.errors import EquationError
-from symbackprop.language.vocabulary import CONSTANTS, FUNCTIONS, GREEK, REDUCERS, STATEMENTS
+from symbackprop.language.vocabulary import (
+    CONSTANTS,
+    FUNCTIONS,
+    REDUCERS,
+    STATEMENTS,
+    canonical_name,
+    digits,
+    is_letter,
+)
 
 TOKEN_LIMIT = 10_000
 NESTING_LIMIT = 200
 DIGIT_LIMIT = 400
+EXPONENT_LIMIT = 300
+"""Powers of ten: whatever is accepted is a number in double precision."""
 
-_NAME = r"[^\W\d]\w*"
+_LETTERS = "".join(filter(is_letter, map(chr, range(0x1F00))))
+_ACCENT = "[\u0302\u0303\u0304\u0307]"
 _PATTERN = re.compile(
     r"(?P<SPACE>[ \t]+)|(?P<COMMENT>\#.*)"
-    r"|(?P<NUMBER>\d+(?:\.\d+)?(?:[eE][+-]?\d+(?!\w))?|\.\d+(?:[eE][+-]?\d+(?!\w))?)"
-    rf"|(?P<WORD>{_NAME}(?:⁽\d+⁾|⁽[⁰¹²³⁴-⁹]+⁾|[₀-₉]+)?)"
-    r"|(?P<TRANSPOSE>\^\s*T(?!\w)|\^\s*\{T\}|\^⊤|ᵀ)"
-    r"|(?P<BAR>(?:\|\||‖)(?:_(?:inf|∞|1|2|F)(?!\w))?)"
+    r"|(?P<NUMBER>(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+(?![0-9A-Za-z_]))?|[½⅓¼¾])"
+    rf"|(?P<WORD>[{_LETTERS}]{_ACCENT}?[{_LETTERS}0-9_]*(?:⁽[0-9]+⁾|⁽[⁰¹²³⁴-⁹]+⁾|[₀-₉]+)?)"
+    r"|(?P<INVERSE_TRANSPOSE>\^[ \t]*[-−][ \t]*T(?![0-9A-Za-z_])|\^\{-[T⊤]\}|⁻ᵀ)"
+    r"|(?P<TRANSPOSE>\^[ \t]*T(?![0-9A-Za-z_])|\^\{[T⊤]\}|\^⊤|ᵀ)"
+    r"|(?P<BAR>(?:\|\||‖)(?:_(?:inf|∞|1|2|F)(?![0-9A-Za-z_])|[₁₂])?)"
     r"|(?P<COMPARE>>=|<=|==|!=|[≥≤≠><])"
-    r"|(?P<DOTSTAR>\.\*|⊙)|(?P<DOTSLASH>\./)|(?P<DOTPOWER>\.\^)|(?P<POWER>\^)"
+    r"|(?P<DOTSTAR>\.\*|⊙)|(?P<DOTSLASH>\./)|(?P<DOTPOWER>\.\^)"
+    r"|(?P<DOUBLE>\*\*|//|:=|&&)|(?P<POWER>\^)"
     r"|(?P<SUPERSCRIPT>⁻?[⁰¹²³⁴-⁹]+)"
-    r"|(?P<DOUBLE>\*\*|//|:=|&&)"
-    r"|(?P<STAR>[*@·×])|(?P<SLASH>[/÷])|(?P<PLUS>\+)|(?P<MINUS>[-−])|(?P<PRIME>['′])"
+    r"|(?P<STAR>[*@·×])|(?P<SLASH>[/÷])|(?P<PLUS>\+)|(?P<MINUS>[-−])|(?P<PRIME>['′″])|(?P<ROOT>√)"
+    r"|(?P<SIGN>[∞∑𝟏])"
     r"|(?P<LPAR>\()|(?P<RPAR>\))|(?P<LBRACKET>\[)|(?P<RBRACKET>\])|(?P<COMMA>,)|(?P<EQUALS>=)"
 )
-_SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
-_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+_SIGNS = {"∞": ("CONSTANT", "inf"), "∑": ("REDUCER", "sum"), "𝟏": ("FUNCTION", "ones")}
+_FRACTIONS = {"½": "1/2", "⅓": "1/3", "¼": "1/4", "¾": "3/4"}
 _COMPARE = {"≥": ">=", "≤": "<=", "≠": "!="}
+_NORMS = {"∞": "inf", "₁": "1", "₂": "2"}
 _CLOSING = {"RPAR": "LPAR", "RBRACKET": "LBRACKET", "RSUB": "LSUB"}
-_OPERANDS = {"NUMBER", "NAME", "CONSTANT", "RPAR", "RBRACKET", "NORM_CLOSE", "TRANSPOSE", "SUPERSCRIPT", "PRIME"}
+_OPERAND_ENDS = frozenset(
+    ("NUMBER", "NAME", "CONSTANT", "RPAR", "RBRACKET", "RSUB", "NORM_CLOSE", "TRANSPOSE", "SUPERSCRIPT", "PRIME")
+)
 _HINTS = {
     "**": "a power is written ^",
     "//": "division is written /",
     ":=": "a definition is written =",
-    "&&": "nest where(...)",
+    "&&": "both hold in (a > b) ⊙ (c > d)",
 }
 
 
@@ -56,6 +73,11 @@ class Lines:
         return EquationError(
             message, file=self.filename, line=line, column=column, source_line=source, length=length, hint=hint
         )
+
+    def error_at(self, token: Token, message: str, hint: str = "") -> EquationError:
+        """Return the error for a token."""
+        line, column = token.line or 1, token.column or 1
+        return self.error(line, column, message, hint, max(1, (token.end_column or 0) - column))
 
 
 def split_lines(text: str, filename: str) -> Lines:
@@ -92,8 +114,7 @@ class Tokenizer:
                 current = []
             self._line(number, line, current, stack)
         if stack:
-            opened = stack[-1]
-            raise self.source.error(opened.line or 1, opened.column or 1, f"this {opened.value} is never closed")
+            raise self.source.error_at(stack[-1], f"this {stack[-1].value} is never closed")
         if current:
             yield current
 
@@ -108,99 +129,92 @@ class Tokenizer:
             kind, text = match.lastgroup or "", match.group()
             if kind not in ("SPACE", "COMMENT"):
                 spaced = place > 0 and line[place - 1] in " \t"
-                tokens.append(self._token(kind, text, number, place + 1, tokens, stack, spaced))
+                for name, value in self._read(kind, text, bool(tokens)):
+                    token = Token(name, value, line=number, column=place + 1, end_column=match.end() + 1)
+                    tokens.append(self._placed(token, text, tokens, stack, spaced))
                 if len(tokens) > TOKEN_LIMIT:
                     raise self.source.error(
                         number, place + 1, f"this statement has more than {TOKEN_LIMIT} words and signs", "split it"
                     )
             place = match.end()
 
-    def _token(
-        self, kind: str, text: str, line: int, column: int, tokens: list[Token], stack: list[Token], spaced: bool
-    ) -> Token:
-        def token(name: str, value: str) -> Token:
-            return Token(name, value, line=line, column=column, end_column=column + len(text))
-
-        before = tokens[-1] if tokens else None
-        if kind == "DOUBLE":
-            raise self.source.error(
-                line, column, f"{text} is no sign of this language", _HINTS.get(text, ""), len(text)
-            )
-        if kind == "NUMBER":
-            if (
-                sum(c.isdigit() for c in text) > DIGIT_LIMIT
-                or abs(int(re.split("[eE]", text)[1]) if re.search("[eE]", text) else 0) > DIGIT_LIMIT
-            ):
-                raise self.source.error(
-                    line, column, f"this number is too large or too long (at most {DIGIT_LIMIT} digits)"
-                )
-            return token("NUMBER", text)
+    def _read(self, kind: str, text: str, later: bool) -> list[tuple[str, str]]:
+        """Return the types and values of the tokens that a piece of text stands for."""
         if kind == "WORD":
-            return token(*self._word(text, not tokens))
+            return [self._word(canonical_name(text), later)]
+        if kind == "SIGN":
+            return [_SIGNS[text]]
+        if kind == "NUMBER":
+            return [(kind, _FRACTIONS.get(text, text))]
         if kind == "COMPARE":
-            return token(kind, _COMPARE.get(text, text))
+            return [(kind, _COMPARE.get(text, text))]
         if kind == "SUPERSCRIPT":
-            return token(kind, text.translate(_SUPERSCRIPTS))
-        if kind == "BAR":
-            return self._bar(token, text, before, stack)
-        if kind == "LBRACKET" and before is not None and before.type == "NAME" and not spaced:
-            kind = "LSUB"
-        if kind == "RBRACKET" and stack and stack[-1].type == "LSUB":
-            kind = "RSUB"
-        made = token(kind, text)
-        if kind in ("LPAR", "LBRACKET", "LSUB"):
-            self._open(made, stack)
-        elif kind in _CLOSING:
-            if not stack or stack[-1].type != _CLOSING[kind]:
-                opened = f"; {stack[-1].value} in column {stack[-1].column} is open" if stack else ""
-                raise self.source.error(line, column, f"this {text} closes nothing{opened}")
-            stack.pop()
-        return made
+            return [(kind, digits(text))]
+        if kind == "INVERSE_TRANSPOSE":
+            return [("SUPERSCRIPT", "-1"), ("TRANSPOSE", "T")]
+        if text == "″":
+            return [("PRIME", "'")] * 2
+        return [(kind, text)]
 
-    def _open(self, token: Token, stack: list[Token]) -> None:
-        stack.append(token)
-        if len(stack) > NESTING_LIMIT:
-            raise self.source.error(
-                token.line or 1, token.column or 1, f"brackets are nested more than {NESTING_LIMIT} deep"
-            )
-
-    def _bar(self, token: object, text: str, before: Token | None, stack: list[Token]) -> Token:
-        bar, _, kind = text.partition("_")
-        operand_before = before is not None and (before.type in _OPERANDS or before.type == "RSUB")
-        if operand_before and stack and stack[-1].type == "NORM_OPEN":
-            stack.pop()
-            return token("NORM_CLOSE", {"∞": "inf"}.get(kind, kind))  # type: ignore[operator]
-        made: Token = token("NORM_OPEN", bar)  # type: ignore[operator]
-        if kind:
-            raise self.source.error(
-                made.line or 1, made.column or 1, "this bar opens a norm; the suffix belongs to the closing one"
-            )
-        self._open(made, stack)
-        return made
-
-    def _word(self, text: str, first: bool) -> tuple[str, str]:
-        name = canonical_name(text)
-        if first and name in STATEMENTS:
-            return f"KW_{name.upper()}", name
+    def _word(self, name: str, later: bool) -> tuple[str, str]:
+        if name in STATEMENTS:
+            return (f"KW_{name.upper()}", name) if not later else ("RESERVED", name)
         if name == "in":
             return "IN", name
         if name in CONSTANTS:
             return "CONSTANT", name
         if name in REDUCERS:
             return "REDUCER", name
-        if name in self.functions:
-            return "FUNCTION", name
-        return "NAME", name
+        return ("FUNCTION" if name in self.functions else "NAME"), name
 
+    def _placed(self, token: Token, text: str, tokens: list[Token], stack: list[Token], spaced: bool) -> Token:
+        """Return the token as what it is at its place; brackets and bars open and close."""
+        before = tokens[-1] if tokens else None
+        if token.type == "DOUBLE":
+            raise self.source.error_at(token, f"{text} is no sign of this language", _HINTS[text])
+        if token.type == "NAME" and any(unicodedata.combining(character) for character in token):
+            raise self.source.error_at(token, "an accent belongs to a single letter", "write a word: xy_hat")
+        if token.type == "NUMBER":
+            self._check_number(token, before, spaced)
+        if token.type == "BAR":
+            return self._bar(token, text, before, stack)
+        if token.type == "LBRACKET" and before is not None and before.type == "NAME" and not spaced:
+            token = token.update(type="LSUB")
+        if token.type == "RBRACKET" and stack and stack[-1].type == "LSUB":
+            token = token.update(type="RSUB")
+        if token.type in ("LPAR", "LBRACKET", "LSUB"):
+            self._open(token, stack)
+        elif token.type in _CLOSING:
+            if not stack or stack[-1].type != _CLOSING[token.type]:
+                opened = f"; {stack[-1].value} in column {stack[-1].column} is open" if stack else ""
+                raise self.source.error_at(token, f"this {text} closes nothing{opened}")
+            stack.pop()
+        return token
 
-def canonical_name(text: str) -> str:
-    """Return a name with Greek letters spelled out, ``W⁽¹⁾`` as ``W1`` and ``b₁`` as ``b_1``."""
-    text = "".join(GREEK.get(character, character) for character in text)
-    if text.endswith("⁾"):
-        base, _, inner = text[:-1].partition("⁽")
-        return base + inner.translate(_SUPERSCRIPTS)
-    digits = re.search("[₀-₉]+$", text)
-    return f"{text[: digits.start()]}_{digits.group().translate(_SUBSCRIPTS)}" if digits else text
+    def _check_number(self, token: Token, before: Token | None, spaced: bool) -> None:
+        if before is not None and not spaced and before.line == token.line and before.type in ("NUMBER", "NAME"):
+            raise self.source.error_at(token, f"{before}{token} is no number and no name")
+        mantissa, _, exponent = token.lower().partition("e")
+        if sum(c.isdigit() for c in mantissa) > DIGIT_LIMIT:
+            raise self.source.error_at(token, f"this number is too long (at most {DIGIT_LIMIT} digits)")
+        if len(mantissa.partition(".")[0]) > EXPONENT_LIMIT or len(exponent) > 6 or abs(int(exponent or 0)) > EXPONENT_LIMIT:
+            raise self.source.error_at(token, f"this number is too large or too small (at most 1e{EXPONENT_LIMIT})")
+
+    def _open(self, token: Token, stack: list[Token]) -> None:
+        stack.append(token)
+        if len(stack) > NESTING_LIMIT:
+            raise self.source.error_at(token, f"brackets are nested more than {NESTING_LIMIT} deep")
+
+    def _bar(self, token: Token, text: str, before: Token | None, stack: list[Token]) -> Token:
+        kind = re.sub("^([|][|]|‖)_?", "", text)
+        if before is not None and before.type in _OPERAND_ENDS and stack and stack[-1].type == "NORM_OPEN":
+            stack.pop()
+            return token.update(type="NORM_CLOSE", value=_NORMS.get(kind, kind))
+        if kind:
+            raise self.source.error_at(token, "this bar opens a norm; the suffix belongs to the closing one")
+        opening = token.update(type="NORM_OPEN")
+        self._open(opening, stack)
+        return opening
 
 
 def _character_hint(character: str) -> str:
@@ -208,5 +222,6 @@ def _character_hint(character: str) -> str:
         "|": "a magnitude is written abs(x), a norm ||x||", "{": "brackets are ( and [", "}": "brackets are ( and [",
         ";": "one statement a line", ":": "a range is written i in n", "\\": "write names and signs, not LaTeX commands",
         '"': "there are no strings", "%": "a comment begins with #", "!": "different is written !=",
-        "∂": "derivatives are what the tool finds", "∑": "write sum[i](...)", "Σ": "write sum[i](...)",
+        "∂": "derivatives are what the tool finds", "∇": "derivatives are what the tool finds", "∈": "write in",
+        "_": "a name begins with a letter; norms end with _1, _2, _F or _inf", "$": "write the formula without $",
     }.get(character, "")  # fmt: skip

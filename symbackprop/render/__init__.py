@@ -1,14 +1,12 @@
 """Rendering: nodes become formulas, as a textbook would write them, and formulas become text, LaTeX, Markdown or JSON."""
 
-from symbackprop.render.documents import (
-    equation_latex,
-    equation_text,
-    json_form,
-    latex,
-    markdown,
-    source,
-    text,
-    why,
-)
+from symbackprop.render.equations import equation_latex, equation_text, why
+from symbackprop.render.json_document import json_form
+from symbackprop.render.latex_document import latex
+from symbackprop.render.markdown_document import markdown
+from symbackprop.render.source import derivation_source, source
+from symbackprop.render.text_document import text
 
-__all__ = ["equation_latex", "equation_text", "json_form", "latex", "markdown", "source", "text", "why"]
+__all__ = [
+    "derivation_source", "equation_latex", "equation_text", "json_form", "latex", "markdown", "source", "text", "why",
+]  # fmt: skip

@@ -17,6 +17,7 @@ from symbackprop.render.formula import (
     Power,
     Product,
     Quotient,
+    Slope,
     Sum,
     Symbol,
     Transpose,
@@ -43,7 +44,7 @@ def weight(formula: Formula) -> int:
         return weight(formula.operand)
     if isinstance(formula, Over):
         return weight(formula.body)
-    if isinstance(formula, Entry | Call | Power):
+    if isinstance(formula, Entry | Call | Power | Slope):
         return 1
     return 0
 
@@ -68,14 +69,18 @@ def _place_in_sum(item: tuple[int, Formula]) -> tuple[bool, bool, int]:
 
 
 def place_in_product(factor: Formula) -> int:
-    """Gradients first, then names, then whatever is longer."""
+    """Conditions first, then gradients, then names, then whatever is longer."""
+    if isinstance(factor, Bracket | Within):
+        return -1
     if isinstance(factor, Symbol):
-        return 0 if factor.name.startswith("∂") else 1 if factor.kind in ("parameter", "hyper") else 2
+        return 0 if factor.name.startswith("∂") or factor.kind == "cotangent" else 1 if factor.kind in ("parameter", "hyper") else 2
     if isinstance(factor, Transpose):
         return place_in_product(factor.operand)
     if isinstance(factor, Entry):
         return place_in_product(factor.base)
-    return 5 if isinstance(factor, Bracket | Within) else 4
+    if isinstance(factor, Slope):
+        return 0
+    return 4
 
 
 def multiply(

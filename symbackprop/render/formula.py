@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
 import sympy
 
@@ -112,6 +113,13 @@ class Ones(Formula):
 
 
 @dataclass(frozen=True)
+class Zeros(Formula):
+    """The tensor of zeros of that shape."""
+
+    shape: tuple[sympy.Expr, ...]
+
+
+@dataclass(frozen=True)
 class Identity(Formula):
     """The identity matrix."""
 
@@ -120,10 +128,19 @@ class Identity(Formula):
 
 @dataclass(frozen=True)
 class Entry(Formula):
-    """An entry of a tensor: subscripts are index expressions."""
+    """An entry of a tensor: subscripts are index expressions, ``sizes`` are those of the tensor's axes."""
 
     base: Formula
     subscripts: tuple[Formula, ...]
+    sizes: tuple[sympy.Expr, ...] = ()
+
+
+@dataclass(frozen=True)
+class Slope(Formula):
+    """The local derivative of one named value by another, or of one's entry by the other's."""
+
+    of: Formula
+    by: Formula
 
 
 @dataclass(frozen=True)
@@ -169,7 +186,20 @@ class Cases(Formula):
 
 @dataclass(frozen=True)
 class Within(Formula):
-    """1 where 0 <= operand < size, else 0."""
+    """1 where 0 <= operand < size, else 0: the sum over an index ``letter`` of that size of [letter = operand]."""
 
     operand: Formula
     size: sympy.Expr
+    letter: str
+
+
+def parts(formula: Formula) -> Iterator[Formula]:
+    """Yield every formula below one, itself first."""
+    pending: list[object] = [formula]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, Formula):
+            yield part
+            pending.extend(getattr(part, field.name) for field in reversed(fields(part)))
+        elif isinstance(part, tuple):
+            pending.extend(reversed(part))

@@ -21,8 +21,10 @@ from symbackprop.graph.nodes import (
     argument,
     axis,
 )
-from symbackprop.graph.sizes import Size
+from symbackprop.graph.sizes import Shape, Size
+from symbackprop.graph.walk import topological
 from symbackprop.render.build import ONE, add, chain, flip, multiply, place_in_product
+from symbackprop.render.forms import NoMatrixForm, title
 from symbackprop.render.formula import (
     Bracket,
     Call,
@@ -38,8 +40,9 @@ from symbackprop.render.formula import (
     Power,
     Quotient,
     Within,
+    parts,
 )
-from symbackprop.render.matrix_form import MatrixForm, NoMatrixForm, title
+from symbackprop.render.matrix_form import MatrixForm
 
 Subscript: TypeAlias = sympy.Expr
 """An index expression: affine in the symbols of `letter`, or the entry of an integer tensor."""
@@ -53,20 +56,43 @@ def letter(name: str) -> sympy.Symbol:
 
 
 class IndexForm:
-    """Writes nodes in index form. ``taken`` holds the letters that are names of the model."""
+    """Writes nodes in index form.
 
-    def __init__(self, name: Callable[[Leaf], Formula], taken: frozenset[str]) -> None:
+    ``taken`` holds the letters that are names of the model, ``defaults`` the sizes by which it is decided whether a subscript
+    leaves its axis: the entry is 0 there. The language has no such entries: with ``inside`` the condition is written out.
+    """
+
+    def __init__(
+        self,
+        name: Callable[[Leaf], Formula],
+        taken: frozenset[str] = frozenset(),
+        defaults: Mapping[str, int] | None = None,
+        inside: bool = False,
+    ) -> None:
         self.name = name
         self.matrix = MatrixForm(name)
-        self.taken = taken
+        self.taken, self.defaults, self.inside = taken, dict(defaults or {}), inside
         self.lookups: dict[sympy.Symbol, Formula] = {}
+        self.sizes: dict[str, Size] = {}
+        self.guarded: frozenset[str] = frozenset()
         self.leaves_axes = False
 
     def of(self, node: Node, indices: Sequence[str] = ()) -> tuple[tuple[str, ...], Formula]:
-        """Return the letters of the axes and the formula of one entry."""
-        used: set[str] = set()
-        letters = tuple(indices) if len(indices) == node.rank else tuple(self._fresh(used) for _ in range(node.rank))
+        """Return the letters of the axes and the formula of one entry.
+
+        ``indices`` are the author's letters; one that the equation reads as a name is not used.
+        """
+        letters = self.letters(node.shape, indices, names_read(node))
+        self.sizes.update(zip(letters, node.shape, strict=True))
         return letters, self.entry(node, [letter(x) for x in letters], set(letters))
+
+    def letters(self, shape: Shape, indices: Sequence[str], used: set[str]) -> tuple[str, ...]:
+        """Return distinct letters for the axes: the author's, where they fit and are not used, and a new one for the batch."""
+        kept = [None if name in used else name for name in indices]
+        kept = [None, *kept] if len(kept) == len(shape) - 1 and kept else kept
+        kept = kept if len(kept) == len(shape) else [None] * len(shape)
+        reserved = {name for name in kept if name is not None} | used
+        return tuple(self._fresh(reserved) if name is None else name for name in kept)
 
     def _fresh(self, used: set[str]) -> str:
         for candidate in LETTERS:
@@ -74,7 +100,7 @@ class IndexForm:
                 used.add(candidate)
                 return candidate
         number = 1
-        while f"i_{number}" in used:
+        while f"i_{number}" in used or f"i_{number}" in self.taken:
             number += 1
         used.add(f"i_{number}")
         return f"i_{number}"
@@ -94,19 +120,28 @@ class IndexForm:
         if isinstance(node, Coordinate):
             return self.subscript(at[0])
         assert isinstance(node, MatrixFunction)
+        return self._matrix_function(node, at)
+
+    def _matrix_function(self, node: MatrixFunction, at: Sequence[Subscript]) -> Formula:
+        """A function of a matrix, or of each matrix of a stack: ``(A[i]⁻¹)[j, k]``."""
+        (operand,) = node.operands
+        stack = operand.rank - 2
         try:
-            inner = self.matrix.of(node.operands[0])
+            inner = self.matrix.of(operand)
         except NoMatrixForm:
-            letters, body = self.of(node.operands[0])
-            inner = Entry(body, tuple(Index(x) for x in letters))
+            if isinstance(operand, Leaf):
+                inner = Entry(self.name(operand), tuple(self.subscript(s) for s in at[:stack]), operand.shape[:stack])
+            else:
+                letters, body = self.of(operand)
+                inner = Entry(body, tuple(Index(x) for x in letters))
         if node.kind in ("inverse", "cofactor"):
             whole: Formula = Inverse(inner) if node.kind == "inverse" else Call("cofactor", (inner,))
-            return Entry(whole, tuple(self.subscript(s) for s in at))
+            return Entry(whole, tuple(self.subscript(s) for s in at[stack:]))
         return Call(node.kind, (inner,))
 
     def _leaf(self, node: Leaf, at: Sequence[Subscript]) -> Formula:
         base = self.name(node)
-        return Entry(base, tuple(self.subscript(s) for s in at)) if node.rank else base
+        return Entry(base, tuple(self.subscript(s) for s in at), node.shape) if node.rank else base
 
     def subscript(self, expression: Subscript) -> Formula:
         """Return an index expression."""
@@ -131,6 +166,7 @@ class IndexForm:
         place: dict[int, Subscript] = dict(enumerate(at))
         for label in range(node.rank, len(node.label_sizes)):
             place[label] = letter(self._fresh(inner))
+            self.sizes[place[label].name] = node.label_sizes[label]
         return place, inner
 
     def _sum(self, node: Contraction, at: Sequence[Subscript], used: set[str]) -> Formula:
@@ -142,20 +178,43 @@ class IndexForm:
         for operand, labels in factors:
             if not isinstance(operand, Indicator):
                 continue
+            letters_before = dict(place)
             gone = self._eliminate(operand, labels, place, bound, axes) if operand.relation == "==" else None
+            if gone is not None and gone in axes and self._leaves(place[gone], node.label_sizes[gone]):
+                self.leaves_axes = True
+                if self.inside:
+                    bound[:] = sorted([*bound, gone])
+                    place, gone = letters_before, None
             if gone is None:
                 conditions.append(Bracket(self._condition(operand, [place[label] for label in labels])))
             elif gone not in axes:
-                conditions.append(Within(self.subscript(place[gone]), node.label_sizes[gone]))
-            elif place[gone].has(*[s for s in place[gone].free_symbols if place[gone].coeff(s) == -1] or [sympy.zoo]):
-                self.leaves_axes = True
+                spare = letters_before[gone].name
+                conditions.append(Within(self.subscript(place[gone]), node.label_sizes[gone], spare))
         tensors = [(operand, labels) for operand, labels in factors if not isinstance(operand, Indicator)]
         parts = [self.entry(operand, [place[label] for label in labels], inner) for operand, labels in tensors]
         parts.sort(key=place_in_product)
-        body = chain([*parts, *conditions]) if parts or conditions else ONE
+        body = chain([*conditions, *parts]) if parts or conditions else ONE
         if not bound:
             return body
         return Over("sum", tuple((place[label].name, node.label_sizes[label]) for label in bound), body)
+
+    def _leaves(self, subscript: Subscript, size: Size) -> bool:
+        """Tell whether a subscript leaves its axis, as the language judges it."""
+        indices = [s for s in subscript.free_symbols if s.name in self.sizes and not s.is_positive]
+        if self.lookups.keys() & subscript.free_symbols or (self.inside and self.guarded & {s.name for s in indices}):
+            return False
+        low, high = subscript, subscript
+        for symbol in indices:
+            first, last = sympy.S.Zero, self.sizes[symbol.name] - 1
+            if not subscript.coeff(symbol).is_positive:
+                first, last = last, first
+            low, high = low.xreplace({symbol: first}), high.xreplace({symbol: last})
+        return any(self._is_positive(excess) for excess in (-low, high - size + 1))
+
+    def _is_positive(self, number: sympy.Expr) -> bool:
+        """Tell whether an expression in sizes is positive: at their defaults, or provably where one has none."""
+        known = {s: sympy.Integer(self.defaults[s.name]) for s in number.free_symbols if s.name in self.defaults}
+        return bool(sympy.expand(number.xreplace(known)).is_positive)
 
     def _eliminate(
         self, node: Indicator, labels: Labels, place: dict[int, Subscript], bound: list[int], axes: set[int]
@@ -289,7 +348,12 @@ class IndexForm:
                 return Magnitude(plain(part.args[0]))
             if isinstance(part, scalar.where):
                 condition, yes, no = part.args
-                return Cases(holds(condition), plain(yes), plain(no))
+                decided = holds(condition)
+                outer = self.guarded
+                self.guarded = outer | {x.letter for x in parts(decided) if isinstance(x, Index)}
+                cases = Cases(decided, plain(yes), plain(no))
+                self.guarded = outer
+                return cases
             if isinstance(part, scalar.positive | scalar.nonnegative | scalar.equals):
                 return Bracket(comparison(part))
             visible = part.func.visible if isinstance(part, scalar.ScalarFunction) else len(part.args)
@@ -298,6 +362,9 @@ class IndexForm:
         def holds(part: sympy.Expr) -> Formula:
             if isinstance(part, scalar.positive | scalar.nonnegative | scalar.equals):
                 return comparison(part)
+            different = plain(1 - part) if part.is_Add else None
+            if isinstance(different, Bracket) and different.condition.relation == "==":
+                return Comparison(different.condition.left, "!=", different.condition.right)
             formula = plain(part)
             return formula.condition if isinstance(formula, Bracket) else formula
 
@@ -319,6 +386,13 @@ def abs_term(term: sympy.Expr) -> sympy.Expr:
     return -term if term.could_extract_minus_sign() else term
 
 
-def size_names(sizes: Sequence[Size]) -> tuple[str, ...]:
-    """The sizes as text, for reading."""
-    return tuple(str(size) for size in sizes)
+def names_read(root: Node) -> set[str]:
+    """The names an index must not have: of the tensors that an expression reads, and of the sizes in it."""
+    names: set[str] = set()
+    for node in topological([root]):
+        if isinstance(node, Leaf):
+            names.add(node.name)
+        elif isinstance(node, Pointwise | Indicator):
+            expression = node.expression if isinstance(node, Pointwise) else node.condition
+            names |= {symbol.name for symbol in expression.free_symbols if symbol.is_positive}
+    return names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from symbackprop.language.vocabulary import GREEK
@@ -64,8 +65,6 @@ def escape(text: str) -> str:
 def _ascii_name(character: str) -> str:
     if character in GREEK:
         return GREEK[character]
-    import unicodedata
-
     base = unicodedata.normalize("NFKD", character)
     return "".join(c for c in base if c.isascii() and c.isalnum()) or "x"
 

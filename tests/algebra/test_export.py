@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sympy
 
-from symbackprop.algebra import Cofactor, IndexMax, evaluate_sympy, to_sympy
+from symbackprop.algebra import Cofactor, IndexMax, IndexSum, evaluate_sympy, to_sympy
 from symbackprop.builder import Builder
 from symbackprop.derivation.derived import derive_graph
 from symbackprop.errors import UsageError
@@ -97,7 +97,7 @@ def test_every_object_is_sympys_own_or_documented() -> None:
         graph = derive_graph(MODELS[name](), batched=True).graph
         for equation in graph.equations:
             for part in sympy.preorder_traversal(to_sympy(equation.node, graph)):
-                assert type(part).__module__.startswith("sympy") or isinstance(part, Cofactor | IndexMax), part
+                assert type(part).__module__.startswith("sympy") or isinstance(part, Cofactor | IndexMax | IndexSum), part
 
 
 def test_tensors_and_dimensions_of_one_name_are_kept_apart() -> None:

@@ -1,0 +1,1 @@
+"""Ratios of the generated kernels to their peers: ``python -m benchmarks``."""

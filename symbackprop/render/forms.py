@@ -1,0 +1,46 @@
+"""What the parts of the matrix form share."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import sympy
+
+from symbackprop.graph.nodes import Indicator, Labels, Node, axis
+from symbackprop.render.formula import Formula
+
+Order = tuple[int, ...]
+
+
+class NoMatrixForm(Exception):  # noqa: N818  (no error: the index form is taken)
+    """There is no matrix form; the index form says it."""
+
+
+class NodeWriter(Protocol):
+    """Writes nodes in matrix form."""
+
+    def of(self, node: Node) -> Formula:
+        """Return the formula of a node with its axes in order."""
+
+    def along(self, node: Node, labels: Labels, order: Order) -> Formula:
+        """Return the formula of a node whose axes run along ``labels``, oriented by ``order``."""
+
+    def operand(self, node: Node, labels: Labels) -> Formula:
+        """Return the formula of a node with its labels in increasing order."""
+
+
+def title(function: type[sympy.Function]) -> str:
+    """The printed name of a scalar function."""
+    return getattr(function, "title", None) or {"Abs": "abs"}.get(function.__name__, function.__name__)
+
+
+def is_identity(node: Node) -> bool:
+    """Tell whether a node is the identity matrix."""
+    return (
+        isinstance(node, Indicator)
+        and node.relation == "=="
+        and not node.operands
+        and node.rank == 2
+        and node.shape[0] == node.shape[1]
+        and node.condition in (axis(0) - axis(1), axis(1) - axis(0))
+    )

@@ -1,0 +1,73 @@
+"""A whole derivation as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from symbackprop import __version__
+from symbackprop.derivation.derived import DerivedGraph
+from symbackprop.graph.model import Equation
+from symbackprop.render.formula import Formula
+from symbackprop.render.steps import Steps
+from symbackprop.render.writer import Writer
+
+
+def json_form(derived: DerivedGraph, *, notation: str = "partial", steps: bool = False) -> str:
+    """The derivation as JSON.
+
+    Keys: symbackprop (version), model (name, title, batch, sizes, declarations), form, target, equations (each with number,
+    name, kind (forward or backward), shape, text, latex, why), and definitions. With ``steps`` each backward equation also
+    has steps: the local derivatives (through which equation, text, latex) and the chain rule (text, latex).
+    """
+    writer = Writer(derived, notation)
+    worked = Steps(writer) if steps else None
+    model = derived.model
+    document = {
+        "symbackprop": __version__,
+        "model": {
+            "name": model.name,
+            "title": model.title,
+            "batch": model.batch,
+            "sizes": dict(model.dimensions),
+            "declarations": [
+                {"name": d.name, "kind": d.kind, "shape": [str(size) for size in d.shape]}
+                for d in derived.graph.declarations
+            ],
+        },
+        "form": "batch" if derived.batched else "example",
+        "target": derived.target,
+        "equations": [_equation(writer, worked, equation) for equation in (*derived.forward, *derived.backward)],
+        "definitions": [_both(writer, left, right) for left, right in _definitions(writer)],
+    }
+    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+
+
+def _equation(writer: Writer, steps: Steps | None, equation: Equation) -> dict[str, Any]:
+    line = writer.line(equation)
+    entry: dict[str, Any] = {
+        "number": line.number,
+        "name": equation.name,
+        "kind": "backward" if line.backward else "forward",
+        "shape": [str(size) for size in equation.node.shape],
+        **_both(writer, line.left, line.right),
+        "why": line.why,
+    }
+    if steps and line.backward:
+        entry["steps"] = [
+            {
+                "local": [{"through": x.number, **_both(writer, x.left, x.right)} for x in step.locals],
+                "chain": _both(writer, step.left, step.right),
+            }
+            for step in steps.of(line.by)
+        ]
+    return entry
+
+
+def _definitions(writer: Writer) -> list[tuple[Formula, Formula]]:
+    delta = writer.delta()
+    return [*([delta[:2]] if delta else []), *writer.definitions()]
+
+
+def _both(writer: Writer, left: Formula, right: Formula) -> dict[str, str]:
+    return {"text": writer.text.equation(left, right), "latex": writer.latex.equation(left, right)}

@@ -1,0 +1,60 @@
+"""A whole derivation in LaTeX: a fragment to paste, or a document that compiles."""
+
+from __future__ import annotations
+
+from symbackprop.derivation.derived import DerivedGraph
+from symbackprop.graph.model import Equation
+from symbackprop.render.formula import Formula
+from symbackprop.render.linebreaks import broken
+from symbackprop.render.steps import Steps
+from symbackprop.render.symbols import escape
+from symbackprop.render.template import fill
+from symbackprop.render.writer import Writer
+
+
+def latex(derived: DerivedGraph, *, standalone: bool = False, notation: str = "partial", steps: bool = False) -> str:
+    """The derivation in LaTeX: a fragment for amsmath, or with ``standalone`` a document that compiles."""
+    writer = Writer(derived, notation)
+    worked = Steps(writer) if steps else None
+    blocks = [
+        {"title": "Forward", "rows": [_row(writer, equation, None) for equation in derived.forward]},
+        {"title": "Backward", "rows": [_row(writer, equation, worked) for equation in derived.backward]},
+    ]
+    below = _below(writer)
+    if below:
+        blocks.append({"title": "where", "rows": below})
+    body = fill("latex/fragment.tex.j2", blocks=blocks)
+    if not standalone:
+        return body
+    return fill("latex/document.tex.j2", title=escape(derived.model.title or derived.model.name), body=body)
+
+
+def _row(writer: Writer, equation: Equation, steps: Steps | None) -> str:
+    """The rows of one equation, of which the last has its number."""
+    line = writer.line(equation)
+    rows = []
+    left: Formula | None = line.left
+    for step in steps.of(line.by) if steps else ():
+        rows += [_equation(writer, local.left, local.right, f"from ({local.number})") for local in step.locals]
+        rows.append(_equation(writer, step.left, step.right))
+        left = line.left if step.left != line.left else None
+    rows.append(_equation(writer, left, line.right))
+    return " \\nonumber \\\\\n".join(rows)
+
+
+def _equation(writer: Writer, left: Formula | None, right: Formula, note: str = "") -> str:
+    shown = "" if left is None else writer.latex.show(left) + " "
+    text = broken(shown, writer.latex.show(right))
+    return f"{text} && \\text{{{escape(note)}}}" if note else text
+
+
+def _below(writer: Writer) -> list[str]:
+    rows = []
+    delta = writer.delta()
+    if delta:
+        more = " \\quad \\text{and so for every pre-activation}" if delta[2] else ""
+        rows.append(f"{writer.latex.show(delta[0])} &= {writer.latex.show(delta[1])}{more}")
+    rows += [_equation(writer, left, right) for left, right in writer.definitions()]
+    if writer.index.leaves_axes:
+        rows.append("&\\text{an entry outside its tensor is } 0")
+    return rows

@@ -1,0 +1,162 @@
+"""A whole derivation for a terminal: aligned, with shapes and with why each equation holds."""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sympy
+
+from symbackprop.derivation.derived import DerivedGraph
+from symbackprop.render.printing import decimal
+from symbackprop.render.steps import Steps
+from symbackprop.render.writer import Line, Writer
+
+WIDEST_LEFT = 24
+"""Columns beyond which a left side no longer moves the others."""
+
+_KINDS = ("input", "target", "parameter", "hyper")
+
+
+def text(
+    derived: DerivedGraph, *, width: int = 100, notation: str = "partial", steps: bool = False, color: bool = False
+) -> str:
+    """The whole derivation for a terminal of that width."""
+    writer = Writer(derived, notation)
+    paint = _Paint(color)
+    forward = [_row(writer, writer.line(equation)) for equation in derived.forward]
+    backward: list[_Row | None] = []
+    worked = Steps(writer) if steps else None
+    for equation in derived.backward:
+        line = writer.line(equation)
+        found = _worked(writer, worked, line) if worked else []
+        backward += [*found, _row(writer, line), *([None] if worked else [])]
+    sections = [
+        _head(derived, writer, paint),
+        [paint.bold("Forward"), *_table(forward, width, paint)],
+        [paint.bold("Backward" + (", step by step" if steps else "")), *_table(backward, width, paint)],
+    ]
+    below = _below(writer)
+    if below:
+        sections.append([paint.bold("where"), *[f"  {row}" for row in below]])
+    return "\n\n".join("\n".join(section).rstrip("\n") for section in sections) + "\n"
+
+
+class _Paint:
+    def __init__(self, color: bool) -> None:
+        self.color = color
+
+    def bold(self, text: str) -> str:
+        return f"\033[1m{text}\033[0m" if self.color else text
+
+    def faint(self, text: str) -> str:
+        return f"\033[2m{text}\033[0m" if self.color else text
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One line of a table: what stands in the margin, the two sides, and a note."""
+
+    margin: str
+    left: str
+    right: str
+    note: str = ""
+
+
+def _row(writer: Writer, line: Line) -> _Row:
+    note = writer.shape(line.equation.node.shape) + (f", {line.why}" if line.why else "")
+    return _Row(f"({line.number})", writer.text.show(line.left), writer.text.show(line.right), note)
+
+
+def _worked(writer: Writer, steps: Steps, line: Line) -> list[_Row]:
+    rows = []
+    for step in steps.of(line.by):
+        for local in step.locals:
+            left, right = writer.text.show(local.left), writer.text.show(local.right)
+            rows.append(_Row("local", left, right, f"from ({local.number})"))
+        rows.append(_Row("chain", writer.text.show(step.left), writer.text.show(step.right)))
+    return rows
+
+
+def _head(derived: DerivedGraph, writer: Writer, paint: _Paint) -> list[str]:
+    model = derived.model
+    form = "examples stacked as rows, the objective their mean" if derived.batched and model.batch else "one example"
+    lines = [
+        paint.bold(model.name + (f": {model.title}" if model.title else "")),
+        f"  {form}" if model.batch else "  as written",
+    ]
+    sizes = ", ".join(
+        writer.text.dimension(name) + ("" if size is None else f" = {size}") for name, size in model.dimensions.items()
+    )
+    if sizes:
+        lines.append(f"  sizes      {sizes}")
+    for kind in _KINDS:
+        names = []
+        for leaf in derived.graph.declarations:
+            if leaf.kind == kind:
+                shape = f" ({writer.shape(leaf.shape)})" if kind != "hyper" else ""
+                classes = f" in 0..{writer.text.number(leaf.classes - 1)[0].replace(' ', '')}" if leaf.classes is not None else ""
+                default = model.hyper_defaults.get(leaf.name) if kind == "hyper" else None
+                shown = "" if default is None else f" = {_default(writer, default)}"
+                names.append(f"{writer.text.name(leaf.name)}{shape}{classes}{shown}")
+        if names:
+            lines += textwrap.wrap(", ".join(names), 88, initial_indent=f"  {kind:<10} ", subsequent_indent=" " * 13)
+    return lines
+
+
+def _default(writer: Writer, value: sympy.Expr) -> str:
+    exact = decimal(value, smallest_divisor=2) if value.is_Rational else None
+    return exact.replace("-", "−") if exact else writer.text.number(value)[0]
+
+
+def _below(writer: Writer) -> list[str]:
+    delta = writer.delta()
+    rows = []
+    if delta:
+        more = ", and so for every pre-activation" if delta[2] else ""
+        rows.append(f"{writer.text.show(delta[0])} stands for {writer.text.show(delta[1])}{more}")
+    rows += [writer.text.equation(left, right) for left, right in writer.definitions()]
+    if writer.index.leaves_axes:
+        rows.append("an entry outside its tensor is 0")
+    return rows
+
+
+def _table(rows: Sequence[_Row | None], width: int, paint: _Paint) -> list[str]:
+    """Align the rows at their =; a row that does not fit is wrapped, its note below it. None is a blank line."""
+    given = [row for row in rows if row is not None]
+    margin = max((len(row.margin) for row in given), default=3)
+    left_width = max((columns(row.left) for row in given if columns(row.left) <= WIDEST_LEFT), default=WIDEST_LEFT)
+    right_width = max((columns(row.right) for row in given if columns(row.right) <= width // 2), default=10)
+    lines = []
+    for row in rows:
+        if row is None:
+            lines.append("")
+            continue
+        head = f"  {row.margin:>{margin}}  {_right_aligned(row.left, left_width)} = "
+        indent = " " * columns(head)
+        room = max(30, width - columns(head))
+        body = textwrap.wrap(row.right, room, break_long_words=False, break_on_hyphens=False) or [""]
+        if len(body) == 1 and columns(head) + max(columns(row.right), right_width) + 3 + len(row.note) <= width:
+            note = f"   {paint.faint(row.note)}" if row.note else ""
+            lines.append(f"{head}{_left_aligned(row.right, right_width)}{note}".rstrip())
+            continue
+        lines.append(head + body[0])
+        lines += [indent + part for part in body[1:]]
+        if row.note:
+            lines.append(indent + paint.faint(row.note))
+    return lines
+
+
+def columns(text: str) -> int:
+    """The number of columns, not counting combining marks."""
+    return sum(1 for character in text if not unicodedata.combining(character))
+
+
+def _right_aligned(text: str, width: int) -> str:
+    return " " * max(0, width - columns(text)) + text
+
+
+def _left_aligned(text: str, width: int) -> str:
+    return text + " " * max(0, width - columns(text))

@@ -1,0 +1,181 @@
+"""The equations of one derivation as formulas, each with its number and with why it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import sympy
+
+from symbackprop.derivation.derived import DerivedGraph
+from symbackprop.functions.scalar import ScalarFunction
+from symbackprop.graph.model import Equation, Model
+from symbackprop.graph.names import Adjoint, parse_name
+from symbackprop.graph.nodes import Leaf, Node, Pointwise
+from symbackprop.graph.sizes import Shape
+from symbackprop.graph.walk import topological
+from symbackprop.render.build import add
+from symbackprop.render.forms import NoMatrixForm, title
+from symbackprop.render.formula import Call, Entry, Formula, Index, Symbol
+from symbackprop.render.index_form import IndexForm
+from symbackprop.render.latex_printer import LatexPrinter
+from symbackprop.render.matrix_form import MatrixForm
+from symbackprop.render.printing import ARGUMENT, SPELLED_OUT, Style
+from symbackprop.render.text_printer import TextPrinter
+
+
+@dataclass(frozen=True)
+class Line:
+    """One equation, ready for print: left and right side as formulas, and why it holds."""
+
+    number: int
+    equation: Equation
+    left: Formula
+    right: Formula
+    why: str
+    backward: bool
+
+    @property
+    def by(self) -> str:
+        """The value that a backward equation differentiates by, else nothing."""
+        meaning = parse_name(self.equation.name)
+        return meaning.by if isinstance(meaning, Adjoint) else ""
+
+
+class Forms:
+    """The equations of one model as formulas: in matrix form where there is one, else in index form.
+
+    With ``inside`` they are such that the language reads them back.
+    """
+
+    def __init__(self, model: Model, names: Iterable[str], inside: bool = False) -> None:
+        functions = [function.title for function in model.functions]
+        letters = frozenset(name for name in (*names, *functions, *model.dimensions) if len(name) == 1)
+        defaults = {name: size for name, size in model.dimensions.items() if size is not None}
+        self.matrix = MatrixForm(symbol)
+        self.index = IndexForm(symbol, letters, defaults, inside)
+
+    def sides(self, name: Symbol, node: Node, indices: tuple[str, ...] = ()) -> tuple[Formula, Formula]:
+        """Return ``name`` and the formula of a node, or an entry of each."""
+        try:
+            return name, self.matrix.of(node)
+        except NoMatrixForm:
+            letters, right = self.index.of(node, indices)
+            return entry(name, letters, node.shape), right
+
+    def definition(self, function: type[ScalarFunction]) -> tuple[Formula, Formula]:
+        """Return a function of its arguments, and its formula."""
+        arguments = function.parameters[: function.visible]
+        kinds = dict.fromkeys(function.parameters[function.visible:], "value") | dict.fromkeys(arguments, ARGUMENT)
+        call = Call(title(function), tuple(Symbol(p.name, 0, ARGUMENT) for p in arguments))
+        return call, add([IndexForm(symbol).scalar(function.body, {p: _named(p.name, kind) for p, kind in kinds.items()})])
+
+
+class Writer:
+    """Writes the equations of one derivation."""
+
+    def __init__(self, derived: DerivedGraph, notation: str = "partial") -> None:
+        self.derived = derived
+        names = [leaf.name for leaf in derived.graph.declarations] + [equation.name for equation in derived.forward]
+        capitals = stacked_capitals(derived) if derived.batched else {}
+        taken = frozenset({*names, *capitals.values()})
+        style = Style(notation, lambda name: capitals.get(name, name), preactivations(derived), taken)
+        self.style, self.text, self.latex = style, TextPrinter(style), LatexPrinter(style)
+        self.forms = Forms(derived.model, taken)
+        self.matrix, self.index = self.forms.matrix, self.forms.index
+        self.number = {e.name: k for k, e in enumerate((*derived.forward, *derived.backward), start=1)}
+
+    def line(self, equation: Equation) -> Line:
+        """Return one equation in matrix form where there is one, else in index form."""
+        left, right = self.forms.sides(Symbol(equation.name, equation.node.rank), equation.node, equation.indices)
+        backward = equation.name in self.derived.contributions
+        return Line(self.number.get(equation.name, 0), equation, left, right, self.why(equation), backward)
+
+    def shape(self, shape: Shape) -> str:
+        """A shape for reading: ``h × d``."""
+        printed = [self.text.number(size) for size in shape]
+        sizes = [f"({text})" if len(shape) > 1 and " " in text else text for text, _ in printed]
+        return " × ".join(sizes) if shape else "scalar"
+
+    def why(self, equation: Equation) -> str:
+        """Say which equations a derivative comes back through, and whether terms are added up."""
+        terms = self.derived.contributions.get(equation.name)
+        if terms is None:
+            return ""
+        if not terms:
+            meaning = parse_name(equation.name)
+            if isinstance(meaning, Adjoint) and meaning.by == self.derived.target:
+                return "given" if self.derived.model.objective is None else "the start"
+            return f"{self.text.name(self.derived.target)} does not depend on it"
+        through = [f"({number})" for number in sorted(self.number[term.consumer] for term in terms)]
+        joined = " and ".join([", ".join(through[:-1]), through[-1]] if len(through) > 1 else through)
+        return f"through {joined}, added up" if len(through) > 1 else f"through {joined}"
+
+    # ------------------------------------------------------------ what stands below the equations
+
+    def definitions(self) -> list[tuple[Formula, Formula]]:
+        """The named functions that occur in the equations or in each other's formulas, in order of appearance."""
+        found: dict[type[ScalarFunction], None] = {}
+        for equation in (*self.derived.forward, *self.derived.backward):
+            for node in topological([equation.node]):
+                if isinstance(node, Pointwise):
+                    _collect(node.expression, found)
+        return [self.forms.definition(function) for function in found if function.body is not None]
+
+    def delta(self) -> tuple[Formula, Formula, bool] | None:
+        """The first δ, what it stands for, and whether there are more; None where there is none."""
+        found = [e for e in self.derived.backward if self.line(e).by in self.style.preactivations]
+        if self.style.notation != "delta" or not found:
+            return None
+        name = found[0].name
+        return Symbol(name, found[0].node.rank), Symbol(name, found[0].node.rank, SPELLED_OUT), len(found) > 1
+
+
+def symbol(leaf: Leaf) -> Symbol:
+    """The symbol of a leaf."""
+    return Symbol(leaf.name, leaf.rank, leaf.kind)
+
+
+def entry(name: Symbol, letters: tuple[str, ...], shape: Shape) -> Formula:
+    """An entry of a named value, or the value itself where it is a scalar."""
+    return Entry(name, tuple(Index(x) for x in letters), shape) if letters else name
+
+
+def _named(name: str, kind: str) -> Callable[[], Formula]:
+    return lambda: Symbol(name, 0, kind)
+
+
+def _collect(expression: sympy.Expr, found: dict[type[ScalarFunction], None]) -> None:
+    """Add the functions called in an expression, and those called in their formulas."""
+    for part in sympy.preorder_traversal(expression):
+        if isinstance(part, ScalarFunction) and part.func not in found:
+            found[part.func] = None
+            if part.func.body is not None:
+                _collect(part.func.body, found)
+
+
+def preactivations(derived: DerivedGraph) -> frozenset[str]:
+    """The values that a parameter enters directly and an input reaches, but no target: z = W x + b, not the loss or a penalty."""
+    graph = derived.graph
+    parameters = set(derived.model.parameters)
+    fed = graph.depends_on(frozenset(leaf.name for leaf in derived.model.leaves_of_kind("input")))
+    judged = graph.depends_on(frozenset(leaf.name for leaf in derived.model.leaves_of_kind("target")))
+    return frozenset(
+        e.name
+        for e in derived.forward
+        if graph.influences[e.name] & parameters and e.name in fed - judged and e.name != derived.model.objective
+    )
+
+
+def stacked_capitals(derived: DerivedGraph) -> dict[str, str]:
+    """Stacked vectors are matrices: their names become capitals, unless that is another value's name."""
+    example, graph = derived.model.graph, derived.graph
+    ranks = {leaf.name: leaf.rank for leaf in example.declarations} | {e.name: e.node.rank for e in example.equations}
+    stacked = {leaf.name: leaf.rank for leaf in graph.declarations} | {e.name: e.node.rank for e in derived.forward}
+    capitals: dict[str, str] = {}
+    for name, rank in ranks.items():
+        capital = name[:1].upper() + name[1:]
+        one_letter = len(name.split("_")[0].rstrip("0123456789")) == 1
+        if one_letter and rank == 1 and stacked.get(name) == 2 and capital not in stacked:
+            capitals[name] = capital
+    return capitals
