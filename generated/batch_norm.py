@@ -55,10 +55,9 @@ class Workspace:
         self.sigma_part = np.empty((n_d, n_n), dtype)
         self.O = _part(self.sigma_part, (n_n, n_d))
         self.sigma = np.empty((n_d,), dtype)
-        self.L_part_2 = np.empty((n_n, n_d), dtype)
-        self.d_X_part = _part(self.L_part_2, (n_d,))
         self.d_gamma = np.empty((n_d,), dtype)
         self.d_beta = np.empty((n_d,), dtype)
+        self.d_X_part = np.empty((n_d,), dtype)
         self.d_W = np.empty((n_d, n_m), dtype)
 
 
@@ -190,7 +189,8 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         O = np.multiply(X_hat, gamma, out=w.O)
         O += beta
         # L = ‖Y − O‖_F²/(2 n)
-        L_part_2 = np.subtract(Y, O, out=w.L_part_2)
+        O -= Y
+        L_part_2 = O
         L_part = np.vdot(L_part_2, L_part_2)
         L = L_part * (1.0 / (2.0 * n_n))
     return float(L)
@@ -227,13 +227,13 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         O = np.multiply(X_hat, gamma, out=w.O)
         O += beta
         # L = ‖Y − O‖_F²/(2 n)
-        L_part_2 = np.subtract(Y, O, out=w.L_part_2)
+        O -= Y
+        L_part_2 = O
         L_part = np.vdot(L_part_2, L_part_2)
         L = L_part * (1.0 / (2.0 * n_n))
         # ∂L/∂O = (O − Y)/n
-        O -= Y
-        d_O = O
-        d_O *= (1.0 / n_n)
+        L_part_2 *= (1.0 / n_n)
+        d_O = L_part_2
         # ∂L/∂γ = (∂L/∂O ⊙ X̂)ᵀ 𝟏
         d_gamma = np.einsum("ba,ba->a", X_hat, d_O, out=w.d_gamma)
         # ∂L/∂β = (∂L/∂O)ᵀ 𝟏
@@ -299,4 +299,4 @@ def _matmul(a, b, out):
 def _part(array, shape):
     """The first entries of an array's memory, in another shape."""
     return array.reshape(-1)[: math.prod(shape)].reshape(shape)
-# symbackprop-seal:eccffcbec9fbd9fd
+# symbackprop-seal:d7f9e1596326169e

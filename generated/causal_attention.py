@@ -61,7 +61,6 @@ class Workspace:
         self.S = np.empty((n_n, n_t, n_t), dtype)
         self.P_part_2 = np.empty((n_n, n_t), dtype)
         self.O = np.empty((n_n, n_t, n_d), dtype)
-        self.L_part_2 = np.empty((n_n, n_t, n_d), dtype)
         self.d_P = np.empty((n_n, n_t, n_t), dtype)
         self.d_W_v = np.empty((n_m, n_d), dtype)
         self.d_W_k = np.empty((n_m, n_d), dtype)
@@ -214,7 +213,8 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         # O[i, j, k] = Σ[l](P[i, j, l] V[i, l, k])
         O = np.matmul(P, V, out=w.O)
         # L = Σ[i, j, k]((Y[i, j, k] − O[i, j, k])²)/(2 n)
-        L_part_2 = np.subtract(Y, O, out=w.L_part_2)
+        O -= Y
+        L_part_2 = O
         L_part = np.vdot(L_part_2, L_part_2)
         L = L_part * (1.0 / (2.0 * n_n))
     return float(L)
@@ -260,13 +260,13 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         # O[i, j, k] = Σ[l](P[i, j, l] V[i, l, k])
         O = np.matmul(P, V, out=w.O)
         # L = Σ[i, j, k]((Y[i, j, k] − O[i, j, k])²)/(2 n)
-        L_part_2 = np.subtract(Y, O, out=w.L_part_2)
+        O -= Y
+        L_part_2 = O
         L_part = np.vdot(L_part_2, L_part_2)
         L = L_part * (1.0 / (2.0 * n_n))
         # ∂L/∂O[i, j, k] = (O[i, j, k] − Y[i, j, k])/n
-        O -= Y
-        d_O = O
-        d_O *= (1.0 / n_n)
+        L_part_2 *= (1.0 / n_n)
+        d_O = L_part_2
         # ∂L/∂P[i, j, k] = Σ[l]((∂L/∂O[i, j, l]) V[i, k, l])
         d_P = np.matmul(d_O, V.transpose(0, 2, 1), out=w.d_P)
         # ∂L/∂M[k, i, j] = P[k, i, j] (∂L/∂P[k, i, j] − Σ[l]((∂L/∂P[k, i, l]) P[k, i, l]))
@@ -328,4 +328,4 @@ def _matmul(a, b, out):
                 np.matmul(a[start : start + piece], b, out=out[start : start + piece])
             return out
     return np.matmul(a, b, out=out)
-# symbackprop-seal:d6e78b43544e9c13
+# symbackprop-seal:3a7ce674a2f0b823

@@ -54,7 +54,6 @@ class Workspace:
         self.ones = np.full((n_n,), 1.0, dtype)
         self.z = np.empty((n_n, n_h), dtype)
         self.o = np.empty((n_n, n_q), dtype)
-        self.L_part = np.empty((n_n, n_q), dtype)
         self.L = np.empty((n_n,), dtype)
         self.d_W2 = np.empty((n_q, n_h), dtype)
         self.d_W2_part = np.empty((n_q, n_h), dtype)
@@ -162,7 +161,8 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         # O = A W2ᵀ
         o = _matmul(a, W2.T, w.o)
         # L = ½ rowsum((Y − O) ⊙ (Y − O))
-        L_part = np.subtract(y, o, out=w.L_part)
+        o -= y
+        L_part = o
         L = np.vecdot(L_part, L_part, out=w.L)
         L *= 0.5
         # s = λ/2 (‖W1‖_F² + ‖W2‖_F²)
@@ -195,7 +195,8 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         # O = A W2ᵀ
         o = _matmul(a, W2.T, w.o)
         # L = ½ rowsum((Y − O) ⊙ (Y − O))
-        L_part = np.subtract(y, o, out=w.L_part)
+        o -= y
+        L_part = o
         L = np.vecdot(L_part, L_part, out=w.L)
         L *= 0.5
         # s = λ/2 (‖W1‖_F² + ‖W2‖_F²)
@@ -209,9 +210,8 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         J_part = J_part_2 * (1.0 / n_n)
         J = J_part + s
         # ∂J/∂O = (O − Y)/n
-        o -= y
-        d_o = o
-        d_o *= (1.0 / n_n)
+        L_part *= (1.0 / n_n)
+        d_o = L_part
         # ∂J/∂W2 = (∂J/∂O)ᵀ A + λ W2
         d_W2 = _matmul(d_o.T, a, w.d_W2)
         d_W2_part = np.multiply(W2, lambda_, out=w.d_W2_part)
@@ -278,4 +278,4 @@ def _matmul(a, b, out):
                 np.matmul(a[start : start + piece], b, out=out[start : start + piece])
             return out
     return np.matmul(a, b, out=out)
-# symbackprop-seal:a4d4b3c1b221a310
+# symbackprop-seal:44dfe044839bc92a

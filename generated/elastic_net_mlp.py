@@ -60,7 +60,6 @@ class Workspace:
         self.a_part = np.empty((n_n, n_h), dtype)
         self.a = np.empty((n_n, n_h), dtype)
         self.o = np.empty((n_n, n_q), dtype)
-        self.L_part = np.empty((n_n, n_q), dtype)
         self.L = np.empty((n_n,), dtype)
         self.s_part_9 = np.empty((n_q, n_h), dtype)
         self.s_part_6 = np.empty((n_h, n_d), dtype)
@@ -184,7 +183,8 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         o = _matmul(a, W2.T, w.o)
         o += b2
         # L = ½ rowsum((Y − O) ⊙ (Y − O))
-        L_part = np.subtract(y, o, out=w.L_part)
+        o -= y
+        L_part = o
         L = np.vecdot(L_part, L_part, out=w.L)
         L *= 0.5
         # s = α (‖W1‖_1 + ‖W2‖_1) + λ (‖W1‖_F² + ‖W2‖_F²)
@@ -231,7 +231,8 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         o = _matmul(a, W2.T, w.o)
         o += b2
         # L = ½ rowsum((Y − O) ⊙ (Y − O))
-        L_part = np.subtract(y, o, out=w.L_part)
+        o -= y
+        L_part = o
         L = np.vecdot(L_part, L_part, out=w.L)
         L *= 0.5
         # s = α (‖W1‖_1 + ‖W2‖_1) + λ (‖W1‖_F² + ‖W2‖_F²)
@@ -251,9 +252,8 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         J_part = J_part_2 * (1.0 / n_n)
         J = J_part + s
         # ∂J/∂O = (O − Y)/n
-        o -= y
-        d_o = o
-        d_o *= (1.0 / n_n)
+        L_part *= (1.0 / n_n)
+        d_o = L_part
         # ∂J/∂W2 = (∂J/∂O)ᵀ A + α sign(W2) + 2 λ W2
         d_W2 = _matmul(d_o.T, a, w.d_W2)
         d_W2_part_3 = lambda_ * 2.0
@@ -334,4 +334,4 @@ def _sigmoid(x, out):
     np.exp(out, out=out)
     out += 1
     return np.reciprocal(out, out=out)
-# symbackprop-seal:69267d9a17b893ba
+# symbackprop-seal:539ad1bb37ded54b

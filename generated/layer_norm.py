@@ -55,10 +55,9 @@ class Workspace:
         self.x = np.empty((n_n, n_d), dtype)
         self.mu = np.empty((n_n,), dtype)
         self.o = np.empty((n_n, n_d), dtype)
-        self.L_part_2 = np.empty((n_n, n_d), dtype)
-        self.d_x_part = _part(self.L_part_2, (n_n,))
         self.d_gamma = np.empty((n_d,), dtype)
         self.d_beta = np.empty((n_d,), dtype)
+        self.d_x_part = np.empty((n_n,), dtype)
         self.d_x_part_3 = np.empty((n_n,), dtype)
         self.d_W = np.empty((n_d, n_m), dtype)
 
@@ -192,7 +191,8 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         o = np.multiply(x_hat, gamma, out=w.o)
         o += beta
         # L = ‖Y − O‖_F²/(2 n)
-        L_part_2 = np.subtract(y, o, out=w.L_part_2)
+        o -= y
+        L_part_2 = o
         L_part = np.vdot(L_part_2, L_part_2)
         L = L_part * (1.0 / (2.0 * n_n))
     return float(L)
@@ -230,13 +230,13 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         o = np.multiply(x_hat, gamma, out=w.o)
         o += beta
         # L = ‖Y − O‖_F²/(2 n)
-        L_part_2 = np.subtract(y, o, out=w.L_part_2)
+        o -= y
+        L_part_2 = o
         L_part = np.vdot(L_part_2, L_part_2)
         L = L_part * (1.0 / (2.0 * n_n))
         # ∂L/∂O = (O − Y)/n
-        o -= y
-        d_o = o
-        d_o *= (1.0 / n_n)
+        L_part_2 *= (1.0 / n_n)
+        d_o = L_part_2
         # ∂L/∂γ = (∂L/∂O ⊙ X̂)ᵀ 𝟏
         d_gamma = np.einsum("ba,ba->a", x_hat, d_o, out=w.d_gamma)
         # ∂L/∂β = (∂L/∂O)ᵀ 𝟏
@@ -297,9 +297,4 @@ def _matmul(a, b, out):
                 np.matmul(a[start : start + piece], b, out=out[start : start + piece])
             return out
     return np.matmul(a, b, out=out)
-
-
-def _part(array, shape):
-    """The first entries of an array's memory, in another shape."""
-    return array.reshape(-1)[: math.prod(shape)].reshape(shape)
-# symbackprop-seal:fbfe1bb5409dbbef
+# symbackprop-seal:473cf1a2ff6e08da

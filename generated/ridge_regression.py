@@ -47,7 +47,6 @@ class Workspace:
         self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
         self.ones = np.full((n_n,), 1.0, dtype)
         self.y_hat = np.empty((n_n,), dtype)
-        self.L_part_2 = np.empty((n_n,), dtype)
         self.d_w_ = np.empty((n_d,), dtype)
         self.d_w__part = np.empty((n_d,), dtype)
 
@@ -143,8 +142,9 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         y_hat = np.dot(X, w_, out=w.y_hat)
         y_hat += b
         # L = ½ ‖y − ŷ‖²
-        L_part_2 = np.subtract(y, y_hat, out=w.L_part_2)
-        L_part = np.vdot(L_part_2, L_part_2)
+        y_hat -= y
+        d_y_hat = y_hat
+        L_part = np.vdot(d_y_hat, d_y_hat)
         L = L_part * 0.5
         # s = λ/2 ‖w‖²
         s_part_2 = np.vdot(w_, w_)
@@ -168,8 +168,9 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         y_hat = np.dot(X, w_, out=w.y_hat)
         y_hat += b
         # L = ½ ‖y − ŷ‖²
-        L_part_2 = np.subtract(y, y_hat, out=w.L_part_2)
-        L_part = np.vdot(L_part_2, L_part_2)
+        y_hat -= y
+        d_y_hat = y_hat
+        L_part = np.vdot(d_y_hat, d_y_hat)
         L = L_part * 0.5
         # s = λ/2 ‖w‖²
         s_part_2 = np.vdot(w_, w_)
@@ -177,9 +178,6 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         s = s_part * 0.5
         # J = L + s
         J = L + s
-        # ∂J/∂ŷ = ŷ − y
-        y_hat -= y
-        d_y_hat = y_hat
         # ∂J/∂w = Xᵀ (∂J/∂ŷ) + λ w
         d_w_ = np.dot(X.T, d_y_hat, out=w.d_w_)
         d_w__part = np.multiply(w_, lambda_, out=w.d_w__part)
@@ -224,4 +222,4 @@ def _matmul(a, b, out):
                 np.matmul(a[start : start + piece], b, out=out[start : start + piece])
             return out
     return np.matmul(a, b, out=out)
-# symbackprop-seal:bae1e47910566a17
+# symbackprop-seal:683c0e8038d61b36

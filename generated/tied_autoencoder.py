@@ -48,7 +48,6 @@ class Workspace:
         self.ones = np.full((n_n,), 1.0, dtype)
         self.z = np.empty((n_n, n_k), dtype)
         self.x_hat = np.empty((n_n, n_d), dtype)
-        self.L_part_2 = np.empty((n_n, n_d), dtype)
         self.d_c = np.empty((n_d,), dtype)
         self.d_h = np.empty((n_n, n_k), dtype)
         self.d_z = np.empty((n_n, n_k), dtype)
@@ -159,7 +158,8 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         x_hat = _matmul(h, W, w.x_hat)
         x_hat += c
         # L = ‖X − X̂‖_F²/(2 n)
-        L_part_2 = np.subtract(x, x_hat, out=w.L_part_2)
+        x_hat -= x
+        L_part_2 = x_hat
         L_part = np.vdot(L_part_2, L_part_2)
         L = L_part * (1.0 / (2.0 * n_n))
     return float(L)
@@ -183,13 +183,13 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         x_hat = _matmul(h, W, w.x_hat)
         x_hat += c
         # L = ‖X − X̂‖_F²/(2 n)
-        L_part_2 = np.subtract(x, x_hat, out=w.L_part_2)
+        x_hat -= x
+        L_part_2 = x_hat
         L_part = np.vdot(L_part_2, L_part_2)
         L = L_part * (1.0 / (2.0 * n_n))
         # ∂L/∂X̂ = (X̂ − X)/n
-        x_hat -= x
-        d_x_hat = x_hat
-        d_x_hat *= (1.0 / n_n)
+        L_part_2 *= (1.0 / n_n)
+        d_x_hat = L_part_2
         # ∂L/∂c = (∂L/∂X̂)ᵀ 𝟏
         d_c = np.dot(w.ones, d_x_hat, out=w.d_c)
         # ∂L/∂H = (∂L/∂X̂) Wᵀ
@@ -245,4 +245,4 @@ def _matmul(a, b, out):
                 np.matmul(a[start : start + piece], b, out=out[start : start + piece])
             return out
     return np.matmul(a, b, out=out)
-# symbackprop-seal:035c5be0b656a9b2
+# symbackprop-seal:6c9bf420902c21bc

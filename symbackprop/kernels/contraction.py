@@ -138,7 +138,7 @@ class ContractionLowering:
             return None
         lowering = self.lowering
         if expression.is_Pow and expression.exp == 2:
-            operation, own = lowering.part(inner, expression.base)
+            operation, own = lowering.part(inner, self._computed_first(inner, expression.base))
             pair = [(operation, own), (operation, own)]
         elif expression.is_Mul and len(expression.args) == 2 and all(a.is_Symbol for a in expression.args):
             if any(isinstance(operand, Indicator) for operand in inner.operands):
@@ -156,6 +156,14 @@ class ContractionLowering:
         return lowering.add(
             "einsum", [o for o, _ in pair], node.shape, "buffer", inputs=tuple(outer), output=tuple(range(node.rank))
         )
+
+    def _computed_first(self, node: Pointwise, base: sympy.Expr) -> sympy.Expr:
+        """A difference whose sign does not matter, what is computed before what is given: so the derivative will want it."""
+        if base.is_Add and len(base.args) == 2:
+            plus = [term for term in base.args if not term.could_extract_minus_sign()]
+            if len(plus) == 1 and plus[0].is_Symbol and self.lowering.part(node, plus[0])[0].storage == "given":
+                return -base
+        return base
 
     # ------------------------------------------------------------ index maps, read
 

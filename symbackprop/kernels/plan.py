@@ -75,10 +75,13 @@ class Plan:
 
     def needed(self, targets: Iterable[Operation]) -> tuple[list[Step], frozenset[Operation]]:
         """Return the steps that compute the targets, in order, and the operations that are needed of them."""
-        wanted = set(targets)
-        for operation in reversed(self.operations):
-            if operation in wanted:
-                wanted.update(operation.operands)
+        wanted: set[Operation] = set()
+        pending = list(targets)
+        while pending:
+            operation = pending.pop()
+            if operation not in wanted:
+                wanted.add(operation)
+                pending += operation.operands
         steps = [step for step in self.steps if any(operation in wanted for operation in operations_of(step))]
         return steps, frozenset(wanted)
 
