@@ -422,7 +422,10 @@ def _mergeable(operation: Operation, places: Sequence[Sequence[int]]) -> bool:
         return True
     if operation.kind != "align" or operation.operands[0].storage == "view":
         return False
-    order = [operation.details["labels"].index(label) if label in operation.details["labels"] else -1 for label in range(operation.rank)]
+    order = [
+        operation.details["labels"].index(label) if label in operation.details["labels"] else -1
+        for label in range(operation.rank)
+    ]
     return all(
         order[b] == order[a] + 1 and order[a] >= 0 for group in places for a, b in zip(group, group[1:], strict=False)
     )

@@ -133,7 +133,11 @@ class _Emitter:
             width[array.dtype] += sympy.Mul(*(shape[1:]))
         for value in rows.sliced:
             width[value.dtype] += sympy.Mul(*value.shape[1:])
-        parts = [f"{scale}({self.numbers.size(sympy.expand(width[kind]))})" for kind, scale in (("float", "dtype.itemsize * "), ("int", "8 * "), ("bool", "")) if width[kind] != 0]
+        parts = [
+            f"{scale}({self.numbers.size(sympy.expand(width[kind]))})"
+            for kind, scale in (("float", "dtype.itemsize * "), ("int", "8 * "), ("bool", ""))
+            if width[kind] != 0
+        ]
         arrays = [f"self.{self.variables.of_array(array, shape)}" for array, shape in rows.whole]
         arrays += [f"self.{self.variables.of(value)}" for value in rows.constants]
         scratch = [f"({self._shape(shape[1:])}, {self._dtype(array)})" for array, shape in rows.scratch]

@@ -205,7 +205,9 @@ class Lowering:
         for coefficient, k in marks:
             classes = self.of(node.operands[k].operands[0])
             amount = self.number(coefficient)
-            result = self.add("add_at_class", (result, self.flat_index(classes, node.shape[-1]), amount), node.shape, "buffer")
+            result = self.add(
+                "add_at_class", (result, self.flat_index(classes, node.shape[-1]), amount), node.shape, "buffer"
+            )
         return result
 
     def _contractions(self, node: Pointwise) -> list[sympy.Symbol]:
@@ -352,7 +354,13 @@ class Lowering:
         if not node.shape:
             return self.add("choose", (holds, self.aligned(node, yes), self.aligned(node, no)), (), "scalar")
         if self._spans(node, yes):
-            holds = self.add("logical_not", (holds,), holds.shape, "constant" if holds.base.storage == "constant" else "buffer", "bool")
+            holds = self.add(
+                "logical_not",
+                (holds,),
+                holds.shape,
+                "constant" if holds.base.storage == "constant" else "buffer",
+                "bool",
+            )
             yes, no = no, yes
         return self.ufunc("replace", (self.aligned(node, no), self.aligned(node, yes), holds), node.shape)
 
@@ -383,7 +391,11 @@ class Lowering:
         axes = tuple(position for position, label in enumerate(labels) if label >= node.rank)
         places = tuple(position for position in range(inner.rank) if position not in axes)
         shape = tuple(inner.shape[position] for position in places)
-        shift = self.ufunc("maximum", (self.add("max", (inner,), shape, "buffer", axes=axes), self.add("lowest", (), (), "scalar")), shape)
+        shift = self.ufunc(
+            "maximum",
+            (self.add("max", (inner,), shape, "buffer", axes=axes), self.add("lowest", (), (), "scalar")),
+            shape,
+        )
         centred = self.ufunc("subtract", (inner, self.view(shift, places, inner.rank)), inner.shape)
         exponential = self.ufunc("exp", (centred,), inner.shape)
         total = self.total(exponential, axes)
@@ -397,8 +409,14 @@ class Lowering:
                 continue
             for j, (operand, own) in enumerate(factors):
                 places = normaliser.labels[0]
-                if operand is normaliser.operands[0] and node.expression.args[0] == argument(j) - argument(k) and all(
-                    own[position] == labels[label] for position, label in enumerate(places) if label < normaliser.rank
+                if (
+                    operand is normaliser.operands[0]
+                    and node.expression.args[0] == argument(j) - argument(k)
+                    and all(
+                        own[position] == labels[label]
+                        for position, label in enumerate(places)
+                        if label < normaliser.rank
+                    )
                 ):
                     exponential, total, _, kept = self._exponentials(normaliser)
                     below = self.view(total, tuple(labels[label] for label in kept), node.rank)

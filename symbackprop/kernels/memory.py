@@ -73,7 +73,9 @@ def assign(steps: Sequence[Step], pinned: frozenset[Operation], until: dict[Oper
     return arrays
 
 
-def _cells(steps: Sequence[Step], place: dict[Operation, tuple[int, int]], last: dict[Operation, tuple[int, int]]) -> list[_Cell]:
+def _cells(
+    steps: Sequence[Step], place: dict[Operation, tuple[int, int]], last: dict[Operation, tuple[int, int]]
+) -> list[_Cell]:
     cell_of: dict[Operation, _Cell] = {}
     cells: list[_Cell] = []
     for step in steps:

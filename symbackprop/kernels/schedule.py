@@ -125,7 +125,8 @@ class _Group:
         """Several passes, or an array that only they need, over more memory than the cache holds."""
         passes = [op for op in self.operations if op.kind in ELEMENTWISE and op.rank > 1]
         temporary = any(
-            op.dtype == "float" and not any(o.storage == "buffer" and o.shape == op.shape for o in op.operands) for op in passes[:-1]
+            op.dtype == "float" and not any(o.storage == "buffer" and o.shape == op.shape for o in op.operands)
+            for op in passes[:-1]
         )
         touched = dict.fromkeys(value.base for op in self.operations for value in (op, *op.operands))
         entries = sympy.Add(*[sympy.Mul(*value.shape) for value in touched if value.shape[:1] == (length,)])
@@ -155,7 +156,9 @@ def is_row_wise(operation: Operation, length: Size) -> bool:
     if operation.kind in ELEMENTWISE:
         return all(_rows_or_same(operand, operation.rank, length) for operand in operation.operands)
     if operation.kind in ("vecdot", "einsum"):
-        if operation.kind == "einsum" and any(own[:1] != operation.details["output"][:1] for own in operation.details["inputs"]):
+        if operation.kind == "einsum" and any(
+            own[:1] != operation.details["output"][:1] for own in operation.details["inputs"]
+        ):
             return False
         return all(has_rows(operand, length) for operand in operation.operands)
     if operation.kind in ROW_REDUCTIONS:

@@ -15,7 +15,15 @@ from symbackprop.kernels.plan import Plan
 from symbackprop.kernels.schedule import Loop, has_rows
 from symbackprop.kernels.variables import Variables
 
-_INFIX = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "greater": ">", "greater_equal": ">=", "equal": "=="}
+_INFIX = {
+    "add": "+",
+    "subtract": "-",
+    "multiply": "*",
+    "divide": "/",
+    "greater": ">",
+    "greater_equal": ">=",
+    "equal": "==",
+}
 _IN_PLACE_INFIX = ("add", "subtract", "multiply", "divide")
 _NUMPY = {"relu": "maximum", "softplus": "logaddexp"}
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -34,7 +42,9 @@ class Statements:
 
     # ------------------------------------------------------------ loops
 
-    def loop_lines(self, loop: Loop, wanted: frozenset[Operation], comment: Callable[[str], str], later: frozenset[Operation]) -> list[str]:
+    def loop_lines(
+        self, loop: Loop, wanted: frozenset[Operation], comment: Callable[[str], str], later: frozenset[Operation]
+    ) -> list[str]:
         """The lines of a loop over blocks of rows, of which those operations are wanted; ``later`` are values read after it."""
         chosen = [operation for operation in loop.operations if operation in wanted]
         rows = self.plan.rows_in(loop)
@@ -66,7 +76,11 @@ class Statements:
 
     def _start(self, operation: Operation) -> list[str]:
         name = self.variables.of(operation)
-        return [f"{name} = 0.0"] if operation.storage == "scalar" else [f"{name} = {self.out(operation)}", f"{name}.fill(0)"]
+        return (
+            [f"{name} = 0.0"]
+            if operation.storage == "scalar"
+            else [f"{name} = {self.out(operation)}", f"{name}.fill(0)"]
+        )
 
     def _accumulate(self, operation: Operation) -> list[str]:
         operands = [self.expression(operand) for operand in operation.operands]
@@ -102,7 +116,11 @@ class Statements:
         if operation.kind == "align":
             return self._aligned(operation)
         if operation.storage == "constant":
-            return self.variable(operation) if self.variable(operation).endswith("_rows") else f"w.{self.variable(operation)}"
+            return (
+                self.variable(operation)
+                if self.variable(operation).endswith("_rows")
+                else f"w.{self.variable(operation)}"
+            )
         return self.variable(operation)
 
     def _aligned(self, operation: Operation) -> str:
@@ -141,7 +159,11 @@ class Statements:
     def _over(self, operation: Operation, operand: Operation) -> bool:
         """Tell whether a result is written over an operand."""
         array_of = self.plan.array_of
-        return operation.storage == "buffer" and operand.storage == "buffer" and array_of.get(operand) is array_of[operation]
+        return (
+            operation.storage == "buffer"
+            and operand.storage == "buffer"
+            and array_of.get(operand) is array_of[operation]
+        )
 
     def _ufunc(self, operation: Operation, name: str) -> list[str]:
         operands = [self.expression(operand) for operand in operation.operands]
@@ -326,7 +348,9 @@ class Statements:
         return [f"{name} = _scatter_windows({source}, {places}, {order}, {self.out(operation)})"]
 
     def _write_window(self, operation: Operation, name: str) -> list[str]:
-        steps = ", ".join(f"({self.numbers.size(size)}, {self.numbers.size(c)})" for size, c in operation.details["steps"])
+        steps = ", ".join(
+            f"({self.numbers.size(size)}, {self.numbers.size(c)})" for size, c in operation.details["steps"]
+        )
         inner, place = self.expression(operation.operands[0]), operation.details["axis"]
         return [
             f"{name} = _window({inner}, {place}, ({steps}{',' if steps else ''}), {self.numbers.size(operation.details['offset'])})"
@@ -356,7 +380,9 @@ class Statements:
                 terms.append(f"({self.numbers.size(term)})")
                 continue
             coefficient = term.coeff(found[0])
-            terms.append(values[found[0]] if coefficient == 1 else f"({self.numbers.size(coefficient)}) * {values[found[0]]}")
+            terms.append(
+                values[found[0]] if coefficient == 1 else f"({self.numbers.size(coefficient)}) * {values[found[0]]}"
+            )
         return "(" + " + ".join(terms) + ")"
 
     def constant(self, operation: Operation) -> str:
@@ -412,7 +438,8 @@ class Statements:
 
     def _count(self, labels: Sequence[int], sizes: Sequence[Size]) -> str:
         return " * ".join(
-            f"({self.numbers.size(sizes[label])})" if sizes[label].is_Add else self.numbers.size(sizes[label]) for label in labels
+            f"({self.numbers.size(sizes[label])})" if sizes[label].is_Add else self.numbers.size(sizes[label])
+            for label in labels
         )
 
     def _arranged(
