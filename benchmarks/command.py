@@ -54,6 +54,7 @@ def measure(cases: Sequence[str], peers: Sequence[str], threads: Sequence[str], 
         "machine": machine(),
         "versions": versions(),
         "dropped": f"{FORCED_KERNEL}={os.environ[FORCED_KERNEL]}" if FORCED_KERNEL in os.environ else "",
+        "seconds": seconds,
     }
     request = {"cases": cases, "peers": peers, "seconds": seconds}
     results["settings"] = [_measured({**request, "threads": name}, SETTINGS[name]) for name in threads]

@@ -48,7 +48,7 @@ def failures(results: Mapping[str, Any]) -> list[str]:
 def _heading(results: Mapping[str, Any]) -> str:
     machine = results["machine"]
     lines = [
-        f"{results['date']}, by `python -m benchmarks`",
+        f"{results['date']}, by `python -m benchmarks`, rounds of {results['seconds']:g} s for each case",
         f"{machine['processor']}, {machine['cores']} cores ({machine['caches'] or 'caches unknown'}), {machine['system']}; "
         f"load {machine['load']} at the start",
         ", ".join(f"{name} {version}" for name, version in results["versions"].items()),

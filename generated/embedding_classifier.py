@@ -50,7 +50,7 @@ class Workspace:
         self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
         self.ones_2 = np.full((n_q,), 1.0, dtype)
         self.ones = np.full((n_n,), 1.0, dtype)
-        self.starts = np.arange(0, (n_n) * (n_q), n_q).reshape(n_n)
+        self.starts = n_q * np.arange((n_n)).reshape(n_n)
         self.lowest = np.finfo(dtype).min
         self.E = np.empty((n_n, n_t, n_m), dtype)
         self.L_part_10 = _part(self.E, (n_n,))
@@ -292,4 +292,4 @@ def _scatter_classes(source, classes, out):
     out.fill(0)
     np.add.at(out, classes, source)
     return out
-# symbackprop-seal:9c3d7d37b8bc4c48
+# symbackprop-seal:01b405bafd85ddff

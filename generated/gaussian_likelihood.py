@@ -137,7 +137,7 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         Sigma += Sigma_part
         # R = X − 𝟏 μᵀ
         r = np.subtract(x, mu, out=w.r)
-        # ell = ½ (−d log(2 π) − logdet(Σ) − rowsum(R ⊙ R Σ⁻¹))
+        # ell = −½ (d log(2 π) + logdet(Σ) + rowsum(R ⊙ R Σ⁻¹))
         ell_part_3 = np.linalg.inv(Sigma)
         ell_part_2 = _matmul(r, ell_part_3, w.ell_part_2)
         np.matmul(r[..., None, :], ell_part_2[..., None], out=w.ell[..., None][..., None])
@@ -166,7 +166,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         Sigma += Sigma_part
         # R = X − 𝟏 μᵀ
         r = np.subtract(x, mu, out=w.r)
-        # ell = ½ (−d log(2 π) − logdet(Σ) − rowsum(R ⊙ R Σ⁻¹))
+        # ell = −½ (d log(2 π) + logdet(Σ) + rowsum(R ⊙ R Σ⁻¹))
         ell_part_3 = np.linalg.inv(Sigma)
         ell_part_2 = _matmul(r, ell_part_3, w.ell_part_2)
         np.matmul(r[..., None, :], ell_part_2[..., None], out=w.ell[..., None][..., None])
@@ -198,7 +198,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         Sigma += Sigma_part
         # R = X − 𝟏 μᵀ
         r = np.subtract(x, mu, out=w.r)
-        # ell = ½ (−d log(2 π) − logdet(Σ) − rowsum(R ⊙ R Σ⁻¹))
+        # ell = −½ (d log(2 π) + logdet(Σ) + rowsum(R ⊙ R Σ⁻¹))
         ell_part_3 = np.linalg.inv(Sigma)
         ell_part_2 = _matmul(r, ell_part_3, w.ell_part_2)
         np.matmul(r[..., None, :], ell_part_2[..., None], out=w.ell[..., None][..., None])
@@ -268,4 +268,4 @@ def _matmul(a, b, out):
                 np.matmul(a[start : start + piece], b, out=out[start : start + piece])
             return out
     return np.matmul(a, b, out=out)
-# symbackprop-seal:0f16637ec8bbfd2a
+# symbackprop-seal:e000c2598c11e110

@@ -59,7 +59,7 @@ class Workspace:
         self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
         self.zeros_2 = np.zeros(n_h1 if n_h1 >= 32 else (), dtype)
         self.zeros = np.zeros(n_h2 if n_h2 >= 32 else (), dtype)
-        self.starts = np.arange(0, (n_n) * (n_q), n_q).reshape(n_n)
+        self.starts = n_q * np.arange((n_n)).reshape(n_n)
         self.ones_2 = np.full((n_q,), 1.0, dtype)
         self.ones = np.full((n_n,), 1.0, dtype)
         self.lowest = np.finfo(dtype).min
@@ -380,4 +380,4 @@ def _matmul(a, b, out):
                 np.matmul(a[start : start + piece], b, out=out[start : start + piece])
             return out
     return np.matmul(a, b, out=out)
-# symbackprop-seal:a0f668b94d62f779
+# symbackprop-seal:6407b7c5f0a6de09

@@ -55,7 +55,7 @@ class Workspace:
         self.zeros = np.zeros(n_s - n_k + 1 if n_s - n_k + 1 >= 32 else (), dtype)
         self.ones_2 = np.full((n_q,), 1.0, dtype)
         self.ones = np.full((n_n,), 1.0, dtype)
-        self.starts = np.arange(0, (n_n) * (n_q), n_q).reshape(n_n)
+        self.starts = n_q * np.arange((n_n)).reshape(n_n)
         self.places = _places((((2, 1,), 0), ((2, 1,), 0),), (n_p, 2, n_p, 2,), (n_s - n_k + 1, n_s - n_k + 1,))
         self.lowest = np.finfo(dtype).min
         self.Z_part_2 = np.empty((n_n, n_s - n_k + 1, n_s - n_k + 1, n_c, n_k, n_k), dtype)
@@ -297,7 +297,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         # ∂L/∂P[l, f, i, j] = Σ[r]((∂L/∂O[l, r]) W[r, f, i, j])
         _matmul(d_o, W.reshape(n_q, n_f * n_p * n_p), w.d_P.reshape(n_n, n_f * n_p * n_p))
         d_P = w.d_P
-        # ∂L/∂A[i, j, l, r] = Σ[t, v]([P[i, j, t, v] = A[i, j, l, r]] (∂L/∂P[i, j, t, v]/Σ[b, e]([P[i, j, t, v] = A[i, j, 2 t + b, 2 v + e]])))
+        # ∂L/∂A[i, j, l, r] = Σ[t, v]([0 ≤ l − 2 t < 2] [0 ≤ r − 2 v < 2] [P[i, j, t, v] = A[i, j, l, r]] (∂L/∂P[i, j, t, v]/Σ[b, e]([P[i, j, t, v] = A[i, j, 2 t + b, 2 v + e]])))
         d_A_part_4 = np.equal(P[:, :, :, :, None, None], P_part.transpose(0, 1, 2, 4, 3, 5), out=w.d_A_part_4)
         d_A_part_3 = np.add.reduce(d_A_part_4, axis=(4, 5), out=w.P)
         d_P /= d_A_part_3
@@ -420,4 +420,4 @@ def _window(array, axis, steps, offset):
     shape = (*array.shape[:axis], *(size for size, _ in steps), *array.shape[axis + 1 :])
     strides = (*array.strides[:axis], *(step * stride for _, step in steps), *array.strides[axis + 1 :])
     return np.lib.stride_tricks.as_strided(array[start], shape, strides, writeable=False)
-# symbackprop-seal:764219cc29777ebf
+# symbackprop-seal:355ad60c4b94efd3

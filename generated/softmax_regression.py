@@ -45,7 +45,7 @@ class Workspace:
         self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
         self.ones_2 = np.full((n_q,), 1.0, dtype)
         self.ones = np.full((n_n,), 1.0, dtype)
-        self.starts = np.arange(0, (n_n) * (n_q), n_q).reshape(n_n)
+        self.starts = n_q * np.arange((n_n)).reshape(n_n)
         self.lowest = np.finfo(dtype).min
         self.o = np.empty((n_n, n_q), dtype)
         self.L_part_10 = np.empty((n_n,), dtype)
@@ -241,4 +241,4 @@ def _matmul(a, b, out):
                 np.matmul(a[start : start + piece], b, out=out[start : start + piece])
             return out
     return np.matmul(a, b, out=out)
-# symbackprop-seal:a009e45970bb02a2
+# symbackprop-seal:f68e525096fbb4bf

@@ -32,11 +32,15 @@ def push_forward(root: Node, tangents: Mapping[str, Node]) -> Node | None:
 
 
 def forward(
-    graph: Graph, tangents: Mapping[str, Leaf], simplify: Callable[[Equation], Equation] = lambda equation: equation
+    graph: Graph,
+    tangents: Mapping[str, Leaf],
+    simplify: Callable[[Equation], Equation] = lambda equation: equation,
+    naming: Callable[[str], str] = tangent_name,
 ) -> Graph:
     """Append the equations of the directional derivatives along ``tangents`` (by name of declared tensor) to the graph.
 
-    Each tangent equation stands right after the equation it is the tangent of.
+    Each tangent equation stands right after the equation it is the tangent of. ``naming`` names it; a graph that holds
+    the tangents along one direction needs other names for those along a second.
     """
     known: dict[str, Node] = dict(tangents)
     equations: list[Equation] = []
@@ -44,7 +48,7 @@ def forward(
         equations.append(equation)
         moved = push_forward(equation.node, known)
         if moved is not None:
-            tangent = simplify(Equation(tangent_name(equation.name), moved, equation.indices))
+            tangent = simplify(Equation(naming(equation.name), moved, equation.indices))
             equations.append(tangent)
             known[equation.name] = tangent.reference
     return verify(Graph(graph.declarations + tuple(tangents.values()), tuple(equations), graph.constraints))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sympy
 
 from symbackprop.derivation.reverse import pull_back
-from symbackprop.graph.build import contract, leaf, pointwise
+from symbackprop.graph.build import constant, contract, leaf, pointwise
 from symbackprop.graph.lift import lift
 from symbackprop.graph.model import Equation
 from symbackprop.graph.names import cotangent_name
@@ -26,10 +26,13 @@ def local_derivatives(equation: Equation, active: frozenset[str], simplifier: Si
     derivatives = {}
     for source, sent_back in pull_back(equation.node, cotangent, active).items():
         node, placed = simplifier.simplify(sent_back), cotangent
+        depends = True
         for size in reversed(shape):
             wider = leaf("cotangent", cotangent.name, (size, *placed.shape))
-            node, _ = lift(node, {placed: wider}, size)
+            node, depends = lift(node, {placed: wider}, size)
             placed = wider
+        if not depends:  # the simplifier found that it is 0
+            node = constant(0, (*shape, *source.shape))
         pairs = [(identity(size).node, (axis, axis + len(shape))) for axis, size in enumerate(shape)]
         unit = contract(pairs, tuple(range(2 * len(shape))), (*shape, *shape))
         derivatives[source.name] = _apart(simplifier.simplify(substitute(node, {placed: unit})))

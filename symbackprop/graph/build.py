@@ -80,7 +80,9 @@ def matrix_function(kind: str, operand: Node) -> Node:
     swapped = (*range(operand.rank - 2), operand.rank - 1, operand.rank - 2)
     is_matrix = kind in ("inverse", "cofactor")
     turned = transpose(operand, swapped)
-    if not isinstance(operand, Leaf) and reading(turned) < reading(operand):  # of a matrix and its transpose, one is taken
+    if not isinstance(operand, Leaf) and reading(turned) < reading(
+        operand
+    ):  # of a matrix and its transpose, one is taken
         other = matrix_function(kind, turned)
         return transpose(other, swapped) if is_matrix else other
     if kind == "inverse" and isinstance(operand, MatrixFunction) and operand.kind == "inverse":
@@ -273,7 +275,7 @@ def split_product(node: Pointwise) -> tuple[sympy.Expr, list[Factor]]:
     parts: list[Factor] = []
     expression = node.expression
     if expression.is_Add:
-        content, expression = expression.as_content_primitive()
+        content, expression = expression.primitive()
         coefficient *= content
         if is_reversed(expression):
             coefficient, expression = -coefficient, -expression
@@ -343,7 +345,9 @@ def _symmetries(node: Node) -> list[tuple[int, ...]]:
     if isinstance(node, MatrixFunction) and node.kind in ("inverse", "cofactor"):
         (operand,) = node.operands
         last = (node.rank - 2, node.rank - 1)
-        symmetric = not isinstance(operand, Leaf) and transpose(operand, (*range(node.rank - 2), *last[::-1])) is operand
+        symmetric = (
+            not isinstance(operand, Leaf) and transpose(operand, (*range(node.rank - 2), *last[::-1])) is operand
+        )
         return [last] if symmetric else []
     return exchangeable(node)
 
@@ -395,7 +399,9 @@ def transpose(node: Node, order: Sequence[int]) -> Node:
         return node
     place = {old: new for new, old in enumerate(order)}
     shape = tuple(node.shape[position] for position in order)
-    factors = [(o, tuple(place.get(label, label) for label in ls)) for o, ls in zip(node.operands, node.labels, strict=True)]
+    factors = [
+        (o, tuple(place.get(label, label) for label in ls)) for o, ls in zip(node.operands, node.labels, strict=True)
+    ]
     if isinstance(node, Pointwise):
         return _pointwise(node.expression, factors, shape)
     if isinstance(node, Contraction):
@@ -403,7 +409,9 @@ def transpose(node: Node, order: Sequence[int]) -> Node:
     if isinstance(node, Reduction):
         return reduction(node.kind, *factors[0], node.rank, shape + node.summed)
     if isinstance(node, Indicator):
-        return indicator(node.relation, node.condition.xreplace({axis(p): axis(place[p]) for p in place}), shape, factors)
+        return indicator(
+            node.relation, node.condition.xreplace({axis(p): axis(place[p]) for p in place}), shape, factors
+        )
     labels = tuple(place[position] for position in range(node.rank))
     return Pointwise((argument(0),), (node,), (labels,), shape)
 

@@ -98,7 +98,9 @@ def axis_order(relation: str, condition: sympy.Expr, shape: Shape, operands: tup
     For [p = 2 i + a] that is p, i, a. Axes that differ in nothing but their position can be exchanged.
     """
     signs = (1, -1) if relation == "==" else (1,)
-    return min((_axis_keys(sign * condition, shape, operands) for sign in signs), key=lambda keys: [key[0] for key in keys])
+    return min(
+        (_axis_keys(sign * condition, shape, operands) for sign in signs), key=lambda keys: [key[0] for key in keys]
+    )
 
 
 AxisKey: TypeAlias = tuple[tuple[object, ...], int]
@@ -110,7 +112,9 @@ def _axis_keys(condition: sympy.Expr, shape: Shape, operands: tuple[Labels, ...]
     offset = condition.xreplace({axis(position): sympy.S.Zero for position in range(len(shape))})
     keys = []
     for position, (coefficient, size) in enumerate(zip(coefficients, shape, strict=True)):
-        read = tuple((k, place) for k, own in enumerate(operands) for place, label in enumerate(own) if label == position)
+        read = tuple(
+            (k, place) for k, own in enumerate(operands) for place, label in enumerate(own) if label == position
+        )
         rising = not coefficient.could_extract_minus_sign()
         weight = -abs(coefficient) if coefficient.is_number else 0
         own_key = (-positive, str(offset), rising, weight, str(coefficient), -sympy.count_ops(size), str(size), read)

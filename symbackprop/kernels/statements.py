@@ -394,7 +394,8 @@ class Statements:
             return f"np.zeros({shape} if {shape} >= 32 else (), dtype)"
         if operation.kind == "row_starts":
             count = self.numbers.size(operation.details["count"])
-            return f"np.arange(0, {' * '.join(f'({s})' for s in [*map(self.numbers.size, operation.shape), count])}, {count}).reshape({shape})"
+            rows = [self.numbers.size(size) for size in operation.shape]
+            return f"{count} * np.arange({' * '.join(f'({size})' for size in rows)}).reshape({', '.join(rows)})"
         if operation.kind == "places":
             return self._places(operation)
         if operation.kind == "logical_not":

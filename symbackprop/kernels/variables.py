@@ -10,8 +10,8 @@ from symbackprop.kernels.plan import Plan
 from symbackprop.kernels.schedule import Loop
 
 _CONSTANTS = {
-    "zero_row": "zeros", "row_starts": "starts", "places": "places", "indicator": "mask", "coordinate": "positions", "fill": "filled",
-    "logical_not": "unmasked",
+    "zero_row": "zeros", "row_starts": "starts", "places": "places", "indicator": "mask", "coordinate": "positions",
+    "fill": "filled", "logical_not": "unmasked",
 }  # fmt: skip
 
 

@@ -120,8 +120,8 @@ def read_affine(
                 return None
             result = result.times(inner.offset) if inner.is_constant else inner.times(result.offset)
         return result
-    if isinstance(tree, syntax.Call) and tree.function == "size":
-        return Affine(names.size_call(tree))
+    if isinstance(tree, syntax.Call) and tree.function in ("size", "floor"):
+        return Affine(names.size_arithmetic(tree))
     return None
 
 

@@ -64,10 +64,13 @@ def _cross_entropy(names: Names, tree: syntax.Call, lower: Lower) -> Value:
     if not logits.node.rank:
         raise names.error(tree.arguments[0].position, "cross_entropy of a scalar", "one logit for each class is needed")
     if isinstance(target.node, Leaf) and target.node.classes is not None:
-        names.require_equal(
-            logits.shape[-1], target.node.classes, tree.arguments[1].position,
-            f"{ops.describe(logits)} has one logit for each class, and {target.node.name} has another number of classes",
-        )  # fmt: skip
+        count, classes = logits.shape[-1], target.node.classes
+        if names.differ(count, classes):
+            raise names.error(
+                tree.arguments[1].position,
+                f"{ops.describe(logits)} has {names.show_size(count)} logits, "
+                f"and {target.node.name} has {names.show_size(classes)} classes",
+            )
     return ops.cross_entropy(logits, target)
 
 

@@ -149,7 +149,7 @@ class Lowering:
             if misfit is not None:
                 raise misfit
         for sizes in node_constraints(equation.node):
-            self.names.require_equal(*sizes, right.position, "two sizes must be equal here")
+            self.names.require_equal(*sizes, right.position)
         self.equations.append(equation)
         self.names.definitions[left] = equation.node
         self.names.values[left] = Value(equation.reference, value.row)

@@ -105,28 +105,30 @@ class Names:
         """Return how far an index runs: a size, or arithmetic with sizes and ``floor`` that gives a whole number."""
         if isinstance(tree, syntax.Name | syntax.Number | syntax.Negation):
             return self.extent(tree)
-        size = sympy.expand(self._arithmetic(tree))
+        size = sympy.expand(self.size_arithmetic(tree))
         least = self.at_defaults(size)
         if not size.is_integer or (least.is_number and least < 1):
             raise self.error(tree.position, f"a size of {size}", "a whole number of 1 or more; floor(...) rounds down")
         return size
 
-    def _arithmetic(self, tree: syntax.Expression) -> sympy.Expr:
+    def size_arithmetic(self, tree: syntax.Expression) -> sympy.Expr:
+        """Return a sum, difference, product or quotient of sizes and numbers, rounded down where ``floor`` says so."""
         if isinstance(tree, syntax.Sum):
-            return sympy.Add(*[sign * self._arithmetic(term) for sign, term in tree.terms])
+            return sympy.Add(*[sign * self.size_arithmetic(term) for sign, term in tree.terms])
         if isinstance(tree, syntax.Product):
-            result = self._arithmetic(tree.factors[0])
+            result = self.size_arithmetic(tree.factors[0])
             for operator, factor in zip(tree.operators, tree.factors[1:], strict=True):
-                part = self._arithmetic(factor)
+                part = self.size_arithmetic(factor)
                 if operator == "/" and part == 0:
                     raise self.error(factor.position, "division by 0")
-                result = result / part if operator == "/" else result * part
+                with self.at(factor.position):
+                    result = bounded(result / part if operator == "/" else result * part)
             return result
         if isinstance(tree, syntax.Call) and tree.function == "size":
             return self.size_call(tree)
         if isinstance(tree, syntax.Call) and tree.function == "floor":
             self.count(tree, 1)
-            return sympy.floor(sympy.expand(self._arithmetic(tree.arguments[0])))
+            return sympy.floor(sympy.expand(self.size_arithmetic(tree.arguments[0])))
         return self.extent(tree) if isinstance(tree, syntax.Name) else self.number(tree)
 
     def whole(self, tree: syntax.Expression, what: str) -> sympy.Integer:
@@ -167,13 +169,13 @@ class Names:
         """Tell whether two sizes differ at the default sizes."""
         return self._unequal((left, right))
 
-    def require_equal(self, left: Size, right: Size, position: syntax.Position, what: str) -> None:
+    def require_equal(self, left: Size, right: Size, position: syntax.Position) -> None:
         """Note that two sizes must be equal. Raises EquationError where they differ at the default sizes."""
         if self.differ(left, right):
-            raise self.error(position, f"{what}: {self.show_size(left)} and {self.show_size(right)}")
-        pair = (left, right)
-        if left != right and pair not in self.constraints and pair[::-1] not in self.constraints:
-            self.constraints.append(pair)
+            sizes = f"{self.show_size(left)} and {self.show_size(right)}"
+            raise self.error(position, f"the sizes {sizes} must be equal here")
+        if (left, right) not in self.constraints and (right, left) not in self.constraints:
+            self.constraints.append((left, right))
 
     def conflict(self, node: Node) -> tuple[Size, Size] | None:
         """Return two sizes that an expression takes to be equal and that differ at the default sizes."""

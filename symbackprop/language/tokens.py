@@ -22,6 +22,7 @@ from symbackprop.language.vocabulary import (
 
 TOKEN_LIMIT = 10_000
 NESTING_LIMIT = 200
+NAME_LIMIT = 100
 DIGIT_LIMIT = 400
 EXPONENT_LIMIT = 300
 """Powers of ten: whatever is accepted is a number in double precision."""
@@ -172,6 +173,8 @@ class Tokenizer:
         before = tokens[-1] if tokens else None
         if token.type == "DOUBLE":
             raise self.source.error_at(token, f"{text} is no sign of this language", _HINTS[text])
+        if len(text) > NAME_LIMIT and token.type == "NAME":
+            raise self.source.error_at(token, f"this name has more than {NAME_LIMIT} characters")
         if token.type == "NAME" and any(unicodedata.combining(character) for character in token):
             raise self.source.error_at(token, "an accent belongs to a single letter", "write a word: xy_hat")
         if token.type == "NUMBER":

@@ -92,7 +92,10 @@ def multiply(
         large = [k for k, part in enumerate(scalars) if not isinstance(part, Symbol | Number)]
         tensor = scalars.pop(large[-1]) if large else None
     sign = -1 if coefficient.could_extract_minus_sign() else 1
-    numerator, denominator = sympy.fraction(sign * coefficient)
+    coefficient *= sign
+    if isinstance(tensor, Sum) and all(s < 0 for s, _ in tensor.terms):
+        sign, tensor = -sign, add([(1, term) for _, term in tensor.terms])
+    numerator, denominator = sympy.fraction(coefficient)
     lower = ([] if denominator == 1 else [Number(denominator)]) + list(below)
     upper = ([] if numerator == 1 else [Number(numerator)]) + list(scalars)
     small = all(isinstance(part, Number) for part in [*upper, *lower]) and tensor is not None and len(upper) <= 1

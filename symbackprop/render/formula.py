@@ -186,11 +186,10 @@ class Cases(Formula):
 
 @dataclass(frozen=True)
 class Within(Formula):
-    """1 where 0 <= operand < size, else 0: the sum over an index ``letter`` of that size of [letter = operand]."""
+    """1 where 0 <= operand < size, else 0."""
 
     operand: Formula
     size: sympy.Expr
-    letter: str
 
 
 def parts(formula: Formula) -> Iterator[Formula]:

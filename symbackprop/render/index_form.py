@@ -173,23 +173,23 @@ class IndexForm:
         place, inner = self._bind(node, at, used)
         factors = list(zip(node.operands, node.labels, strict=True))
         bound = list(range(node.rank, len(node.label_sizes)))
-        axes = {label for operand, labels in factors if not isinstance(operand, Indicator) for label in labels}
+        axes = {label for operand, labels in factors if isinstance(operand, Leaf) for label in labels}
+        computed = {label for operand, labels in factors if not isinstance(operand, Leaf | Indicator) for label in labels}
         conditions: list[Formula] = []
         for operand, labels in factors:
             if not isinstance(operand, Indicator):
                 continue
             letters_before = dict(place)
             gone = self._eliminate(operand, labels, place, bound, axes) if operand.relation == "==" else None
-            if gone is not None and gone in axes and self._leaves(place[gone], node.label_sizes[gone]):
-                self.leaves_axes = True
-                if self.inside:
-                    bound[:] = sorted([*bound, gone])
-                    place, gone = letters_before, None
+            leaves = gone in axes and gone is not None and self._leaves(place[gone], node.label_sizes[gone])
+            self.leaves_axes |= leaves
+            if gone is not None and self.inside and (leaves or gone not in axes - computed):
+                bound[:] = sorted([*bound, gone])
+                place, gone = letters_before, None
             if gone is None:
                 conditions.append(Bracket(self._condition(operand, [place[label] for label in labels])))
             elif gone not in axes:
-                spare = letters_before[gone].name
-                conditions.append(Within(self.subscript(place[gone]), node.label_sizes[gone], spare))
+                conditions.append(Within(self.subscript(place[gone]), node.label_sizes[gone]))
         tensors = [(operand, labels) for operand, labels in factors if not isinstance(operand, Indicator)]
         parts = [self.entry(operand, [place[label] for label in labels], inner) for operand, labels in tensors]
         parts.sort(key=place_in_product)

@@ -16,36 +16,45 @@ def latex(derived: DerivedGraph, *, standalone: bool = False, notation: str = "p
     """The derivation in LaTeX: a fragment for amsmath, or with ``standalone`` a document that compiles."""
     writer = Writer(derived, notation)
     worked = Steps(writer) if steps else None
+    label = _label(derived) if steps else ""
+    forward = [_row(writer, equation, None, label) for equation in derived.forward]
+    backward = [_row(writer, equation, worked, label) for equation in derived.backward]
     blocks = [
-        {"title": "Forward", "rows": [_row(writer, equation, None) for equation in derived.forward]},
-        {"title": "Backward", "rows": [_row(writer, equation, worked) for equation in derived.backward]},
+        {"title": "Forward", "rows": forward, "end": " \\\\"},
+        {"title": "Backward", "rows": backward, "end": " \\\\[1ex]" if steps else " \\\\"},
     ]
     below = _below(writer)
     if below:
-        blocks.append({"title": "where", "rows": below})
+        blocks.append({"title": "where", "rows": below, "end": " \\\\"})
     body = fill("latex/fragment.tex.j2", blocks=blocks)
     if not standalone:
         return body
     return fill("latex/document.tex.j2", title=escape(derived.model.title or derived.model.name), body=body)
 
 
-def _row(writer: Writer, equation: Equation, steps: Steps | None) -> str:
-    """The rows of one equation, of which the last has its number."""
+def _label(derived: DerivedGraph) -> str:
+    """A prefix of labels: steps refer to the equations they come from by \\eqref."""
+    name = "".join(c if c.isascii() and c.isalnum() else "-" for c in derived.model.name)
+    return f"{name}:{'batch' if derived.batched else 'example'}:"
+
+
+def _row(writer: Writer, equation: Equation, steps: Steps | None, label: str) -> str:
+    """The rows of one equation, of which the last has its number, and a label where there is a prefix for it."""
     line = writer.line(equation)
     rows = []
     left: Formula | None = line.left
     for step in steps.of(line.by) if steps else ():
-        rows += [_equation(writer, local.left, local.right, f"from ({local.number})") for local in step.locals]
+        for local in step.locals:
+            rows.append(_equation(writer, local.left, local.right, f" && \\text{{from \\eqref{{{label}{local.number}}}}}"))
         rows.append(_equation(writer, step.left, step.right))
         left = line.left if step.left != line.left else None
-    rows.append(_equation(writer, left, line.right))
+    rows.append(_equation(writer, left, line.right, f" \\label{{{label}{line.number}}}" if label else ""))
     return " \\nonumber \\\\\n".join(rows)
 
 
 def _equation(writer: Writer, left: Formula | None, right: Formula, note: str = "") -> str:
     shown = "" if left is None else writer.latex.show(left) + " "
-    text = broken(shown, writer.latex.show(right))
-    return f"{text} && \\text{{{escape(note)}}}" if note else text
+    return broken(shown, writer.latex.show(right)) + note
 
 
 def _below(writer: Writer) -> list[str]:

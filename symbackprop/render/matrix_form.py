@@ -23,7 +23,7 @@ from symbackprop.graph.nodes import (
     argument,
     axis,
 )
-from symbackprop.render.build import add, chain, flip, transpose
+from symbackprop.render.build import add, chain, flip, place_in_product, transpose
 from symbackprop.render.chain_form import ChainForm
 from symbackprop.render.forms import NoMatrixForm, Order, is_identity
 from symbackprop.render.formula import Call, Formula, Identity, Inverse, Norm, Number, Ones, Power
@@ -137,7 +137,10 @@ class MatrixForm:
             if expression == argument(0) * argument(1) and len(inner) == 2:
                 (a, la), (b, lb) = inner
                 if operand.rank == 1 and la == lb == (0,):
-                    return chain([transpose(self.of(a)), self.of(b)])
+                    first, second = self.of(a), self.of(b)
+                    if place_in_product(first) == 0:  # pᵀ g, with the gradient last
+                        first, second = second, first
+                    return chain([transpose(first), second])
                 if operand.rank == 2 and {la, lb} == {(0, 1), (1, 0)}:
                     return Call("tr", (chain([self.of(a), self.of(b)]),))
         return Call("sum", (self.of(operand),))

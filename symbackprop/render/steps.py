@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from symbackprop.derivation.local import local_derivatives
 from symbackprop.derivation.reverse import Contribution
-from symbackprop.graph.model import Graph
+from symbackprop.graph.model import Equation, Graph
 from symbackprop.graph.names import adjoint_name, cotangent_name
 from symbackprop.graph.nodes import Node
 from symbackprop.render.build import add, chain, hadamard, transpose
 from symbackprop.render.forms import NoMatrixForm
-from symbackprop.render.formula import Call, Formula, Over, Slope, Symbol
+from symbackprop.render.formula import Call, Entry, Formula, Index, Over, Slope, Symbol
 from symbackprop.render.index_form import names_read
 from symbackprop.render.writer import Writer, entry
 from symbackprop.simplify.engine import Simplifier
@@ -113,9 +113,11 @@ class Steps:
         shape = self.derived.graph.reference(name).shape
         adjoint = self.derived.graph.by_name.get(self.adjoint(name).name)
         read = {x for consumer in consumers for x in names_read(self._local(consumer, name))}
-        own = {c: index.letters(self._forward[c].node.shape, self._forward[c].indices, set(read)) for c in consumers}
-        used = {x for letters in own.values() for x in letters}
-        letters = index.letters(shape, adjoint.indices if adjoint else (), {*used, *read})
+        letters = self._letters_of_result(adjoint, read)
+        used = {*read, *letters}
+        own = {c: index.letters(self._forward[c].node.shape, self._forward[c].indices, set(used)) for c in consumers}
+        if not letters:
+            letters = index.letters(shape, (), {*used, *(x for others in own.values() for x in others)})
         found, terms = [], []
         for consumer in consumers:
             _, right = index.of(self._local(consumer, name), (*own[consumer], *letters))
@@ -129,6 +131,12 @@ class Steps:
             ranges = tuple(zip(own[consumer], axes, strict=True))
             terms.append(Over("sum", ranges, product) if ranges else product)
         return Step(tuple(found), entry(self.adjoint(name), letters, shape), add([(1, term) for term in terms]))
+
+    def _letters_of_result(self, adjoint: Equation | None, read: set[str]) -> tuple[str, ...]:
+        """The letters with which the result is written, where it is written in index form and they are free."""
+        left = self.writer.line(adjoint).left if adjoint else None
+        found = tuple(x.letter for x in left.subscripts if isinstance(x, Index)) if isinstance(left, Entry) else ()
+        return () if read & set(found) else found
 
     def _value(self, name: str) -> Symbol:
         leaf = self.derived.graph.reference(name)

@@ -26,7 +26,7 @@ _ACCENTS = {
 }
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "^": r"\textasciicircum{}",
-    "_": r"\_", "~": r"\textasciitilde{}", "%": r"\%",
+    "_": r"\_", "~": r"\textasciitilde{}", "%": r"\%", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''",
 }  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def _ascii_name(character: str) -> str:
 def latex_name(name: str, rank: int) -> str:
     """Return the LaTeX of a name: vectors and matrices bold, scalars italic, words upright."""
     p = parts(name)
-    if p.stem in _LATEX_GREEK:
+    if p.stem in _LATEX_GREEK or p.stem == "ell":
         core = f"\\{p.stem}"
         core = f"\\boldsymbol{{{core}}}" if rank else core
     elif len(p.stem) == 1:

@@ -137,7 +137,7 @@ def _table(rows: Sequence[_Row | None], width: int, paint: _Paint) -> list[str]:
         head = f"  {row.margin:>{margin}}  {_right_aligned(row.left, left_width)} = "
         indent = " " * columns(head)
         room = max(30, width - columns(head))
-        body = textwrap.wrap(row.right, room, break_long_words=False, break_on_hyphens=False) or [""]
+        body = wrapped(row.right, room)
         if len(body) == 1 and columns(head) + max(columns(row.right), right_width) + 3 + len(row.note) <= width:
             note = f"   {paint.faint(row.note)}" if row.note else ""
             lines.append(f"{head}{_left_aligned(row.right, right_width)}{note}".rstrip())
@@ -147,6 +147,33 @@ def _table(rows: Sequence[_Row | None], width: int, paint: _Paint) -> list[str]:
         if row.note:
             lines.append(indent + paint.faint(row.note))
     return lines
+
+
+def wrapped(formula: str, width: int) -> list[str]:
+    """Break a formula before its signs and between its factors, outside brackets where that is possible."""
+    lines = []
+    while columns(formula) > width:
+        place = _break(formula, width)
+        if place is None:
+            break
+        lines.append(formula[:place])
+        formula = formula[place + 1 :]
+    return [*lines, formula]
+
+
+def _break(formula: str, width: int) -> int | None:
+    """The last space within the width that stands in the fewest brackets, not too near the start and not behind a sign."""
+    best: tuple[int, int] | None = None
+    depth = 0
+    for place, character in enumerate(formula):
+        depth += (character in "([") - (character in ")]")
+        if character != " " or formula[place - 1] in "+−⊙=≥><≠≤,/":
+            continue
+        if width // 3 <= place <= width and (best is None or (depth, -place) < best):
+            best = depth, -place
+        if place > width:
+            return -best[1] if best else place
+    return None if best is None else -best[1]
 
 
 def columns(text: str) -> int:

@@ -236,8 +236,6 @@ class TextPrinter(Printer):
         return f"{self.signs.opening}{self.show(x.condition)}{self.signs.closing}", ATOM
 
     def _within(self, x: f.Within) -> Printed:
-        if self.spelling is not None:
-            return f"sum[{x.letter} in {_factor(self.extent(x.size))}](({x.letter} == {self.show(x.operand)}))", ATOM
         return f"[0 ≤ {self.show(x.operand)} < {self.number(x.size)[0]}]", ATOM
 
     def _cases(self, x: f.Cases) -> Printed:

@@ -13,6 +13,7 @@ from symbackprop.graph.walk import rewrite, rewrite_down
 from symbackprop.simplify.cost import cost
 from symbackprop.simplify.definitions import Definitions
 from symbackprop.simplify.rewrites import REWRITES, TERM_LIMIT, Rewrite, name_forward_value
+from symbackprop.simplify.statistics import HiddenNames
 
 ROUNDS = 12
 
@@ -24,19 +25,24 @@ class Simplifier:
     """
 
     def __init__(self, graph: Graph) -> None:
-        self.definitions = Definitions(graph)
+        self._hidden = HiddenNames(graph)
+        self.definitions = Definitions(self._hidden.graph)
         self.fired: Counter[str] = Counter()
 
     def __call__(self, equation: Equation) -> Equation:
         """Return the equation with a right-hand side that is equal and costs no more, and remember it."""
-        simplified = replace(equation, node=self.simplify(equation.node))
-        self.definitions.learn(simplified)
-        return simplified
+        node = self._shortest(self._hidden.put_in(equation.node))
+        self.definitions.learn(replace(equation, node=node))
+        return replace(equation, node=self._hidden.written_out(node))
 
     def simplify(self, node: Node) -> Node:
-        """Return an equal expression whose cost is not higher. A sum of very many terms is simplified term by term."""
+        """Return an equal expression that costs no more, where a statistic counts as a name."""
+        return self._hidden.written_out(self._shortest(self._hidden.put_in(node)))
+
+    def _shortest(self, node: Node) -> Node:
+        """A sum of very many terms is simplified term by term."""
         if isinstance(node, Pointwise) and node.expression.is_Add and len(node.expression.args) > TERM_LIMIT:
-            return add([self.simplify(term) for term in terms_of(node)], node.shape)
+            return add([self._shortest(term) for term in terms_of(node)], node.shape)
         best, lowest = node, cost(node)
         for _ in range(ROUNDS):
             before = best

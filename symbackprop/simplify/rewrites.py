@@ -99,9 +99,22 @@ def _on_expression(node: Node, change: Callable[[sympy.Expr], sympy.Expr]) -> No
 
 @cache
 def _factored(expression: sympy.Expr) -> sympy.Expr:
-    if not expression.has(sympy.Add):
+    arguments = [_factored(part) for part in expression.args]
+    if any(new != old for new, old in zip(arguments, expression.args, strict=True)):
+        expression = expression.func(*arguments)
+    if not expression.is_Add:
         return expression
-    return sympy.factor_terms(expression)
+    powers = [term.as_powers_dict() for term in expression.args]
+    common = sympy.S.One
+    for base in powers[0]:
+        exponents = [found.get(base, sympy.S.Zero) for found in powers]
+        if base.is_number:
+            continue
+        if all(exponent == exponents[0] for exponent in exponents):
+            common *= base ** exponents[0]
+        elif all(e.is_positive for e in exponents) or all(e.is_negative and e.is_number for e in exponents):
+            common *= base ** min(exponents, key=abs) if all(e.is_number for e in exponents) else 1
+    return expression if common == 1 else common * sympy.Add(*[term / common for term in expression.args])
 
 
 @cache

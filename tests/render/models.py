@@ -114,4 +114,22 @@ z1 = T_q x_1 + 3 z_1
 L = z1^T z_1 + 2 sum(z_1 ./ (1 + z1 ⊙ z1))
 minimize L
 """,
+    "full convolution": """
+dim m = 3, k = 2, d = 4
+param X[m], K[k]
+Y[p in d] = sum[a](where(p - a >= 0, where(p - a < m, X[p - a] K[a], 0), 0))
+L = sum(exp(Y))
+minimize L
+""",
+    "windows": """
+dim d = 6, p = 3
+input x[d]
+param w[d]
+u = w ⊙ x
+P[i in p] = max[r in 2](u[2 i + r])
+S[i in p] = logsumexp[r in 2](u[2 i + r])
+E[i in p] = sum[r in 2](exp(u[2 i + r]))
+L = P^T P + sum(S) + sum(log(E))
+minimize L
+""",
 }
