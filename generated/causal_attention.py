@@ -50,68 +50,71 @@ class Workspace:
         n_m = self.sizes.setdefault('m', 1)
         n_n = self.sizes.setdefault('n', 1)
         n_t = self.sizes.setdefault('t', 1)
-        self.Q = np.empty((n_n, n_t, n_d,), dtype)
-        self.K = np.empty((n_n, n_t, n_d,), dtype)
-        self.V = np.empty((n_n, n_t, n_d,), dtype)
-        self.S = np.empty((n_n, n_t, n_t,), dtype)
-        self.M_part = np.broadcast_to(((-1) * np.arange(n_t)[None, :] + np.arange(n_t)[:, None]) >= 0, (n_t, n_t,))
-        self.M = np.empty((n_n, n_t, n_t,), dtype)
-        self.P_part = np.empty((n_n, n_t,), dtype)
-        self.P_part_scratch = np.empty((n_n, n_t, n_t,), dtype)
-        self.O = np.empty((n_n, n_t, n_d,), dtype)
-        self.L_part_2 = np.empty((n_n, n_t, n_d,), dtype)
-        self.d_O = np.empty((n_n, n_t, n_d,), dtype)
-        self.d_P = np.empty((n_n, n_t, n_t,), dtype)
-        self.d_M_part = np.empty((n_n, n_t,), dtype)
-        self.d_V = np.empty((n_n, n_t, n_d,), dtype)
-        self.d_K = np.empty((n_n, n_t, n_d,), dtype)
-        self.d_Q = np.empty((n_n, n_t, n_d,), dtype)
-        self.d_W_q = np.empty((n_m, n_d,), dtype)
-        self.d_W_k = np.empty((n_m, n_d,), dtype)
-        self.d_W_v = np.empty((n_m, n_d,), dtype)
+        self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
+        self.mask = np.broadcast_to(((-1) * np.arange(n_t)[None, :] + np.arange(n_t)[:, None]) >= 0, (n_t, n_t,))
+        self.unmasked = ~self.mask
+        self.ones = np.full((n_t,), 1.0, dtype)
+        self.lowest = np.finfo(dtype).min
+        self.Q = np.empty((n_n, n_t, n_d), dtype)
+        self.K = np.empty((n_n, n_t, n_d), dtype)
+        self.V = np.empty((n_n, n_t, n_d), dtype)
+        self.S = np.empty((n_n, n_t, n_t), dtype)
+        self.P_part_2 = np.empty((n_n, n_t), dtype)
+        self.O = np.empty((n_n, n_t, n_d), dtype)
+        self.d_P = np.empty((n_n, n_t, n_t), dtype)
+        self.d_W_v = np.empty((n_m, n_d), dtype)
+        self.d_W_k = np.empty((n_m, n_d), dtype)
+        self.d_W_q = np.empty((n_m, n_d), dtype)
 
 
-def _arrays(params, inputs, dtype, kinds):
-    """Return the arrays of those kinds by name, in the dtype of the parameters, and the sizes read from them."""
-    arrays, sizes, shapes = {}, {}, {}
-    for name, kind, axes, classes in _DECLARED:
-        if kind not in kinds:
-            continue
-        given = params if kind == "parameter" else inputs
-        if name not in given:
-            raise ValueError(f"{'params' if kind == 'parameter' else 'inputs'} lacks {name!r}")
-        array = np.asarray(given[name])
-        if array.dtype.kind not in ("iu" if classes is not None else "biuf"):
-            raise ValueError(f"{name} has the dtype {array.dtype}; {'integers' if classes is not None else 'real numbers'} are needed")
-        array = np.ascontiguousarray(array, np.intp if classes is not None else dtype).reshape(array.shape)
-        wanted = "(" + ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else str(axis) for axis in axes) + ")"
-        fits = array.ndim == len(axes) and all(
-            size == (axis if isinstance(axis, int) else sizes.setdefault(axis, size)) for axis, size in zip(axes, array.shape)
-        )
-        if not fits:
-            raise ValueError(f"{name} has the shape {array.shape}; {wanted} is needed")
-        if 0 in array.shape:
-            raise ValueError(f"{name} is empty: its shape is {array.shape}")
-        arrays[name], shapes[name] = array, classes
-    for name, classes in shapes.items():
-        count = sizes.get(classes, classes) if classes is not None else None
-        if isinstance(count, int) and arrays[name].size and not 0 <= arrays[name].min() <= arrays[name].max() < count:
-            raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
-    known = {name for name, *_ in _DECLARED}
-    unknown = sorted(str(name) for name in {*params, *inputs} - known)
-    if unknown:
-        raise ValueError(f"the model has no {', '.join(unknown)}")
-    return arrays, sizes
+def _array(name, array, axes, classes, dtype, sizes):
+    """Return one array, contiguous and of that dtype, after checking it; the sizes of its axes are added to ``sizes``."""
+    array = np.asarray(array)
+    if array.dtype.kind not in ("iu" if classes is not None else "biuf"):
+        raise ValueError(f"{name} has the dtype {array.dtype}; {'integers' if classes is not None else 'real numbers'} are needed")
+    wanted = "(" + ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else str(axis) for axis in axes) + ")"
+    fits = array.ndim == len(axes) and all(
+        size == (axis if isinstance(axis, int) else sizes.setdefault(axis, size)) for axis, size in zip(axes, array.shape)
+    )
+    if not fits:
+        raise ValueError(f"{name} has the shape {array.shape}; {wanted} is needed")
+    if 0 in array.shape:
+        raise ValueError(f"{name} is empty: its shape is {array.shape}")
+    return np.ascontiguousarray(array, dtype).reshape(array.shape)
+
+
+def _check_classes(name, array, count):
+    """Raise where an entry is no class: as unsigned numbers the negative ones are the largest."""
+    if array.view(np.uintp).max() >= count:
+        raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
 
 
 def _prepare(params, inputs, hyper, workspace, functions, kinds):
     """Check what was given; return the arrays and hyper-parameters by name, and the workspace."""
-    dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
-    dtype = workspace.dtype if workspace is not None else np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
-    arrays, sizes = _arrays(params, inputs, dtype, kinds)
-    unknown = sorted(set(hyper) - set(_HYPER))
-    if unknown:
-        raise ValueError(f"there is no hyper-parameter {', '.join(unknown)}")
+    if workspace is None:
+        dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
+        dtype, shapes = np.result_type(*dtypes) if dtypes else np.dtype(np.float64), {}
+    else:
+        dtype, shapes = workspace.dtype, workspace.shapes
+    arrays, sizes, index, used = {}, {}, np.dtype(np.intp), 0
+    for name, kind, axes, classes in _DECLARED:
+        if kind not in kinds:
+            continue
+        given = params if kind == "parameter" else inputs
+        array, wanted = given.get(name), dtype if classes is None else index
+        if array is None:
+            raise ValueError(f"{'params' if kind == 'parameter' else 'inputs'} lacks {name!r}")
+        ready = type(array) is np.ndarray and array.dtype == wanted and array.flags.c_contiguous
+        if not (ready and array.shape == shapes.get(name)):
+            array = _array(name, array, axes, classes, wanted, sizes)
+        arrays[name] = array
+        used += 1
+    if used < len(params) + len(inputs):
+        unknown = sorted(str(name) for name in {*params, *inputs} - {name for name, *_ in _DECLARED})
+        if unknown:
+            raise ValueError(f"the model has no {', '.join(unknown)}")
+    if hyper and not hyper.keys() <= _HYPER.keys():
+        raise ValueError(f"there is no hyper-parameter {', '.join(sorted(set(hyper) - set(_HYPER)))}")
     for name, default in _HYPER.items():
         value = hyper.get(name, default)
         if value is None:
@@ -122,8 +125,8 @@ def _prepare(params, inputs, hyper, workspace, functions, kinds):
         raise ValueError(f"the model leaves {', '.join(missing)} open: give it in functions")
     if workspace is None:
         workspace = Workspace(dtype, **sizes)
-    wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
-    if wrong:
+    elif any(workspace.sizes.get(name, size) != size for name, size in sizes.items()):
+        wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
         raise ValueError(f"the workspace has other sizes: it has {workspace.sizes}, the arrays {wrong}")
     return arrays, workspace
 
@@ -132,7 +135,6 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
     """Return the model's outputs as arrays by name; targets are not needed."""
     inputs = {name: value for name, value in inputs.items() if name not in {n for n, kind, *_ in _DECLARED if kind == "target"}}
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input"))
-    dtype = w.dtype
     with np.errstate(all="ignore"):
         X = arrays['X']
         W_q = arrays['W_q']
@@ -143,36 +145,37 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         n_n = w.sizes['n']
         n_t = w.sizes['t']
         # Q[i, j, k] = Σ[l](W_q[l, k] X[i, j, l])
-        np.matmul(X.reshape(n_n * n_t, n_m), W_q, out=w.Q.reshape(n_n * n_t, n_d))
+        _matmul(X.reshape(n_n * n_t, n_m), W_q, w.Q.reshape(n_n * n_t, n_d))
         Q = w.Q
         # K[i, j, k] = Σ[l](W_k[l, k] X[i, j, l])
-        np.matmul(X.reshape(n_n * n_t, n_m), W_k, out=w.K.reshape(n_n * n_t, n_d))
+        _matmul(X.reshape(n_n * n_t, n_m), W_k, w.K.reshape(n_n * n_t, n_d))
         K = w.K
         # V[i, j, k] = Σ[l](W_v[l, k] X[i, j, l])
-        np.matmul(X.reshape(n_n * n_t, n_m), W_v, out=w.V.reshape(n_n * n_t, n_d))
+        _matmul(X.reshape(n_n * n_t, n_m), W_v, w.V.reshape(n_n * n_t, n_d))
         V = w.V
         # S[i, j, k] = Σ[l](Q[i, j, l] K[i, k, l])/√d
         S = np.matmul(Q, K.transpose(0, 2, 1), out=w.S)
-        S /= math.sqrt(n_d)
+        S *= (1.0 / math.sqrt(n_d))
         # M[k, i, j] = where(i ≥ j, S[k, i, j], −∞)
-        M_part = w.M_part
-        M = w.M
-        np.copyto(M, -math.inf)
-        np.copyto(M, S, where=M_part)
+        M = S
+        np.copyto(M, -math.inf, where=w.unmasked)
         # P[i, j, k] = exp(M[i, j, k] − logsumexp[l](M[i, j, l]))
-        P_part = _logsumexp(M, (2,), w.P_part, w.P_part_scratch)
-        M -= P_part[:, :, None]
+        P_part_2 = np.maximum.reduce(M, axis=2, out=w.P_part_2)
+        P_part_2 = np.maximum(P_part_2, w.lowest, out=w.P_part_2)
+        M -= P_part_2[:, :, None]
         P = M
-        P = np.exp(P, out=w.M)
+        P = np.exp(P, out=w.S)
+        P_part = w.P_part_2
+        np.dot(P.reshape(-1, w.ones.size), w.ones, out=P_part.reshape(-1))
+        P /= P_part[:, :, None]
         # O[i, j, k] = Σ[l](P[i, j, l] V[i, l, k])
         O = np.matmul(P, V, out=w.O)
-    return {'O': np.array(O, dtype), }
+    return {'O': np.array(O, w.dtype), }
 
 
 def loss(params, inputs, hyper={}, workspace=None, functions={}):
     """Return the objective."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
-    dtype = w.dtype
     with np.errstate(all="ignore"):
         X = arrays['X']
         Y = arrays['Y']
@@ -184,40 +187,42 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         n_n = w.sizes['n']
         n_t = w.sizes['t']
         # Q[i, j, k] = Σ[l](W_q[l, k] X[i, j, l])
-        np.matmul(X.reshape(n_n * n_t, n_m), W_q, out=w.Q.reshape(n_n * n_t, n_d))
+        _matmul(X.reshape(n_n * n_t, n_m), W_q, w.Q.reshape(n_n * n_t, n_d))
         Q = w.Q
         # K[i, j, k] = Σ[l](W_k[l, k] X[i, j, l])
-        np.matmul(X.reshape(n_n * n_t, n_m), W_k, out=w.K.reshape(n_n * n_t, n_d))
+        _matmul(X.reshape(n_n * n_t, n_m), W_k, w.K.reshape(n_n * n_t, n_d))
         K = w.K
         # V[i, j, k] = Σ[l](W_v[l, k] X[i, j, l])
-        np.matmul(X.reshape(n_n * n_t, n_m), W_v, out=w.V.reshape(n_n * n_t, n_d))
+        _matmul(X.reshape(n_n * n_t, n_m), W_v, w.V.reshape(n_n * n_t, n_d))
         V = w.V
         # S[i, j, k] = Σ[l](Q[i, j, l] K[i, k, l])/√d
         S = np.matmul(Q, K.transpose(0, 2, 1), out=w.S)
-        S /= math.sqrt(n_d)
+        S *= (1.0 / math.sqrt(n_d))
         # M[k, i, j] = where(i ≥ j, S[k, i, j], −∞)
-        M_part = w.M_part
-        M = w.M
-        np.copyto(M, -math.inf)
-        np.copyto(M, S, where=M_part)
+        M = S
+        np.copyto(M, -math.inf, where=w.unmasked)
         # P[i, j, k] = exp(M[i, j, k] − logsumexp[l](M[i, j, l]))
-        P_part = _logsumexp(M, (2,), w.P_part, w.P_part_scratch)
-        M -= P_part[:, :, None]
+        P_part_2 = np.maximum.reduce(M, axis=2, out=w.P_part_2)
+        P_part_2 = np.maximum(P_part_2, w.lowest, out=w.P_part_2)
+        M -= P_part_2[:, :, None]
         P = M
-        P = np.exp(P, out=w.M)
+        P = np.exp(P, out=w.S)
+        P_part = w.P_part_2
+        np.dot(P.reshape(-1, w.ones.size), w.ones, out=P_part.reshape(-1))
+        P /= P_part[:, :, None]
         # O[i, j, k] = Σ[l](P[i, j, l] V[i, l, k])
         O = np.matmul(P, V, out=w.O)
         # L = Σ[i, j, k]((Y[i, j, k] − O[i, j, k])²)/(2 n)
-        L_part_2 = np.subtract(Y, O, out=w.L_part_2)
+        O -= Y
+        L_part_2 = O
         L_part = np.vdot(L_part_2, L_part_2)
-        L = L_part / (2.0 * n_n)
+        L = L_part * (1.0 / (2.0 * n_n))
     return float(L)
 
 
 def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
     """Return the objective and its gradients by name; those are arrays of the workspace, valid until its next use."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
-    dtype = w.dtype
     with np.errstate(all="ignore"):
         X = arrays['X']
         Y = arrays['Y']
@@ -229,57 +234,60 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         n_n = w.sizes['n']
         n_t = w.sizes['t']
         # Q[i, j, k] = Σ[l](W_q[l, k] X[i, j, l])
-        np.matmul(X.reshape(n_n * n_t, n_m), W_q, out=w.Q.reshape(n_n * n_t, n_d))
+        _matmul(X.reshape(n_n * n_t, n_m), W_q, w.Q.reshape(n_n * n_t, n_d))
         Q = w.Q
         # K[i, j, k] = Σ[l](W_k[l, k] X[i, j, l])
-        np.matmul(X.reshape(n_n * n_t, n_m), W_k, out=w.K.reshape(n_n * n_t, n_d))
+        _matmul(X.reshape(n_n * n_t, n_m), W_k, w.K.reshape(n_n * n_t, n_d))
         K = w.K
         # V[i, j, k] = Σ[l](W_v[l, k] X[i, j, l])
-        np.matmul(X.reshape(n_n * n_t, n_m), W_v, out=w.V.reshape(n_n * n_t, n_d))
+        _matmul(X.reshape(n_n * n_t, n_m), W_v, w.V.reshape(n_n * n_t, n_d))
         V = w.V
         # S[i, j, k] = Σ[l](Q[i, j, l] K[i, k, l])/√d
         S = np.matmul(Q, K.transpose(0, 2, 1), out=w.S)
-        S /= math.sqrt(n_d)
+        S *= (1.0 / math.sqrt(n_d))
         # M[k, i, j] = where(i ≥ j, S[k, i, j], −∞)
-        M_part = w.M_part
-        M = w.M
-        np.copyto(M, -math.inf)
-        np.copyto(M, S, where=M_part)
+        M = S
+        np.copyto(M, -math.inf, where=w.unmasked)
         # P[i, j, k] = exp(M[i, j, k] − logsumexp[l](M[i, j, l]))
-        P_part = _logsumexp(M, (2,), w.P_part, w.P_part_scratch)
-        M -= P_part[:, :, None]
+        P_part_2 = np.maximum.reduce(M, axis=2, out=w.P_part_2)
+        P_part_2 = np.maximum(P_part_2, w.lowest, out=w.P_part_2)
+        M -= P_part_2[:, :, None]
         P = M
-        P = np.exp(P, out=w.M)
+        P = np.exp(P, out=w.S)
+        P_part = w.P_part_2
+        np.dot(P.reshape(-1, w.ones.size), w.ones, out=P_part.reshape(-1))
+        P /= P_part[:, :, None]
         # O[i, j, k] = Σ[l](P[i, j, l] V[i, l, k])
         O = np.matmul(P, V, out=w.O)
         # L = Σ[i, j, k]((Y[i, j, k] − O[i, j, k])²)/(2 n)
-        L_part_2 = np.subtract(Y, O, out=w.L_part_2)
+        O -= Y
+        L_part_2 = O
         L_part = np.vdot(L_part_2, L_part_2)
-        L = L_part / (2.0 * n_n)
+        L = L_part * (1.0 / (2.0 * n_n))
         # ∂L/∂O[i, j, k] = (O[i, j, k] − Y[i, j, k])/n
-        d_O = np.subtract(O, Y, out=w.d_O)
-        d_O /= n_n
+        L_part_2 *= (1.0 / n_n)
+        d_O = L_part_2
         # ∂L/∂P[i, j, k] = Σ[l]((∂L/∂O[i, j, l]) V[i, k, l])
         d_P = np.matmul(d_O, V.transpose(0, 2, 1), out=w.d_P)
         # ∂L/∂M[k, i, j] = P[k, i, j] (∂L/∂P[k, i, j] − Σ[l]((∂L/∂P[k, i, l]) P[k, i, l]))
-        d_M_part = np.einsum("abc,abc->ab", P, d_P, out=w.d_M_part)
+        d_M_part = np.vecdot(P, d_P, out=w.P_part_2)
         d_P -= d_M_part[:, :, None]
         d_M = d_P
         d_M = np.multiply(P, d_M, out=w.d_P)
         # ∂L/∂V[i, j, k] = Σ[l]((∂L/∂O[i, l, k]) P[i, l, j])
-        d_V = np.matmul(P.transpose(0, 2, 1), d_O, out=w.d_V)
-        # ∂L/∂K[i, j, k] = Σ[l]((∂L/∂S[i, l, j]) Q[i, l, k])/√d
-        d_K = np.matmul(d_M.transpose(0, 2, 1), Q, out=w.d_K)
-        d_K /= math.sqrt(n_d)
-        # ∂L/∂Q[i, j, k] = Σ[l]((∂L/∂S[i, j, l]) K[i, l, k])/√d
-        d_Q = np.matmul(d_M, K, out=w.d_Q)
-        d_Q /= math.sqrt(n_d)
-        # ∂L/∂W_q[i, j] = Σ[k, l]((∂L/∂Q[k, l, j]) X[k, l, i])
-        d_W_q = np.matmul(X.transpose(2, 0, 1).reshape(n_m, n_n * n_t), d_Q.reshape(n_n * n_t, n_d), out=w.d_W_q)
-        # ∂L/∂W_k[i, j] = Σ[k, l]((∂L/∂K[k, l, j]) X[k, l, i])
-        d_W_k = np.matmul(X.transpose(2, 0, 1).reshape(n_m, n_n * n_t), d_K.reshape(n_n * n_t, n_d), out=w.d_W_k)
+        d_V = np.matmul(P.transpose(0, 2, 1), d_O, out=w.V)
         # ∂L/∂W_v[i, j] = Σ[k, l]((∂L/∂V[k, l, j]) X[k, l, i])
-        d_W_v = np.matmul(X.transpose(2, 0, 1).reshape(n_m, n_n * n_t), d_V.reshape(n_n * n_t, n_d), out=w.d_W_v)
+        d_W_v = _matmul(X.transpose(2, 0, 1).reshape(n_m, n_n * n_t), d_V.reshape(n_n * n_t, n_d), w.d_W_v)
+        # ∂L/∂K[i, j, k] = Σ[l]((∂L/∂S[i, l, j]) Q[i, l, k])/√d
+        d_K = np.matmul(d_M.transpose(0, 2, 1), Q, out=w.O)
+        d_K *= (1.0 / math.sqrt(n_d))
+        # ∂L/∂W_k[i, j] = Σ[k, l]((∂L/∂K[k, l, j]) X[k, l, i])
+        d_W_k = _matmul(X.transpose(2, 0, 1).reshape(n_m, n_n * n_t), d_K.reshape(n_n * n_t, n_d), w.d_W_k)
+        # ∂L/∂Q[i, j, k] = Σ[l]((∂L/∂S[i, j, l]) K[i, l, k])/√d
+        d_Q = np.matmul(d_M, K, out=w.Q)
+        d_Q *= (1.0 / math.sqrt(n_d))
+        # ∂L/∂W_q[i, j] = Σ[k, l]((∂L/∂Q[k, l, j]) X[k, l, i])
+        d_W_q = _matmul(X.transpose(2, 0, 1).reshape(n_m, n_n * n_t), d_Q.reshape(n_n * n_t, n_d), w.d_W_q)
     return float(L), {
         'W_q': d_W_q,
         'W_k': d_W_k,
@@ -302,16 +310,22 @@ def init(seed=0, dtype=np.float32, sizes={}):
     }
 
 
-def _logsumexp(x, axes, out, scratch):
-    """log of the sum of exp(x) over the axes, shifted by the largest entry."""
-    shift = np.max(x, axis=axes, keepdims=True)
-    shift = np.where(np.isfinite(shift), shift, 0)
-    np.subtract(x, shift, out=scratch)
-    np.exp(scratch, out=scratch)
-    total = np.sum(scratch, axis=axes, out=out)
-    if out is None:
-        return np.log(total) + np.squeeze(shift, axes)
-    np.log(out, out=out)
-    out += np.squeeze(shift, axes)
-    return out
-# symbackprop-seal:26e46c4007062713
+def _matmul(a, b, out):
+    """a @ b. BLAS multiplies pieces of up to a million products without packing them first, which pays where a side is short."""
+    rows, inner = a.shape
+    columns = b.shape[1]
+    if inner == 1:
+        return np.dot(a, b, out=out)
+    if rows * inner * columns > 1_000_000:
+        if 1 < rows <= 64:
+            piece = max(16, 1_000_000 // (rows * inner) // 16 * 16)
+            for start in range(0, columns, piece):
+                np.matmul(a, b[:, start : start + piece], out=out[:, start : start + piece])
+            return out
+        if inner <= 32:
+            piece = max(16, 1_000_000 // (inner * columns) // 16 * 16)
+            for start in range(0, rows, piece):
+                np.matmul(a[start : start + piece], b, out=out[start : start + piece])
+            return out
+    return np.matmul(a, b, out=out)
+# symbackprop-seal:3a7ce674a2f0b823

@@ -51,63 +51,70 @@ class Workspace:
         n_h = self.sizes.setdefault('h', 1)
         n_n = self.sizes.setdefault('n', 1)
         n_q = self.sizes.setdefault('q', 1)
-        self.z = np.empty((n_n, n_h,), dtype)
-        self.a = np.empty((n_n, n_h,), dtype)
-        self.o = np.empty((n_n, n_q,), dtype)
-        self.L_part = np.empty((n_n, n_q,), dtype)
+        self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
+        self.zeros = np.zeros(n_h if n_h >= 32 else (), dtype)
+        self.ones = np.full((n_n,), 1.0, dtype)
+        self.z = np.empty((n_n, n_h), dtype)
+        self.o = np.empty((n_n, n_q), dtype)
         self.L = np.empty((n_n,), dtype)
-        self.d_o = np.empty((n_n, n_q,), dtype)
-        self.d_a = np.empty((n_n, n_h,), dtype)
-        self.d_z_part = np.empty((n_n, n_h,), bool)
-        self.d_W1 = np.empty((n_h, n_d,), dtype)
-        self.d_W1_part = np.empty((n_h, n_d,), dtype)
-        self.d_b1 = np.empty((n_h,), dtype)
-        self.d_W2 = np.empty((n_q, n_h,), dtype)
-        self.d_W2_part = np.empty((n_q, n_h,), dtype)
+        self.d_W2 = np.empty((n_q, n_h), dtype)
+        self.d_W2_part = np.empty((n_q, n_h), dtype)
         self.d_b2 = np.empty((n_q,), dtype)
+        self.d_a = np.empty((n_n, n_h), dtype)
+        self.d_z_part = np.empty((n_n, n_h), bool)
+        self.d_W1 = np.empty((n_h, n_d), dtype)
+        self.d_b1 = np.empty((n_h,), dtype)
+        self.blocks_1 = _blocks(n_h, dtype.itemsize * (3 * n_d), (self.d_W1,), (((n_d,), dtype),))
 
 
-def _arrays(params, inputs, dtype, kinds):
-    """Return the arrays of those kinds by name, in the dtype of the parameters, and the sizes read from them."""
-    arrays, sizes, shapes = {}, {}, {}
-    for name, kind, axes, classes in _DECLARED:
-        if kind not in kinds:
-            continue
-        given = params if kind == "parameter" else inputs
-        if name not in given:
-            raise ValueError(f"{'params' if kind == 'parameter' else 'inputs'} lacks {name!r}")
-        array = np.asarray(given[name])
-        if array.dtype.kind not in ("iu" if classes is not None else "biuf"):
-            raise ValueError(f"{name} has the dtype {array.dtype}; {'integers' if classes is not None else 'real numbers'} are needed")
-        array = np.ascontiguousarray(array, np.intp if classes is not None else dtype).reshape(array.shape)
-        wanted = "(" + ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else str(axis) for axis in axes) + ")"
-        fits = array.ndim == len(axes) and all(
-            size == (axis if isinstance(axis, int) else sizes.setdefault(axis, size)) for axis, size in zip(axes, array.shape)
-        )
-        if not fits:
-            raise ValueError(f"{name} has the shape {array.shape}; {wanted} is needed")
-        if 0 in array.shape:
-            raise ValueError(f"{name} is empty: its shape is {array.shape}")
-        arrays[name], shapes[name] = array, classes
-    for name, classes in shapes.items():
-        count = sizes.get(classes, classes) if classes is not None else None
-        if isinstance(count, int) and arrays[name].size and not 0 <= arrays[name].min() <= arrays[name].max() < count:
-            raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
-    known = {name for name, *_ in _DECLARED}
-    unknown = sorted(str(name) for name in {*params, *inputs} - known)
-    if unknown:
-        raise ValueError(f"the model has no {', '.join(unknown)}")
-    return arrays, sizes
+def _array(name, array, axes, classes, dtype, sizes):
+    """Return one array, contiguous and of that dtype, after checking it; the sizes of its axes are added to ``sizes``."""
+    array = np.asarray(array)
+    if array.dtype.kind not in ("iu" if classes is not None else "biuf"):
+        raise ValueError(f"{name} has the dtype {array.dtype}; {'integers' if classes is not None else 'real numbers'} are needed")
+    wanted = "(" + ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else str(axis) for axis in axes) + ")"
+    fits = array.ndim == len(axes) and all(
+        size == (axis if isinstance(axis, int) else sizes.setdefault(axis, size)) for axis, size in zip(axes, array.shape)
+    )
+    if not fits:
+        raise ValueError(f"{name} has the shape {array.shape}; {wanted} is needed")
+    if 0 in array.shape:
+        raise ValueError(f"{name} is empty: its shape is {array.shape}")
+    return np.ascontiguousarray(array, dtype).reshape(array.shape)
+
+
+def _check_classes(name, array, count):
+    """Raise where an entry is no class: as unsigned numbers the negative ones are the largest."""
+    if array.view(np.uintp).max() >= count:
+        raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
 
 
 def _prepare(params, inputs, hyper, workspace, functions, kinds):
     """Check what was given; return the arrays and hyper-parameters by name, and the workspace."""
-    dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
-    dtype = workspace.dtype if workspace is not None else np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
-    arrays, sizes = _arrays(params, inputs, dtype, kinds)
-    unknown = sorted(set(hyper) - set(_HYPER))
-    if unknown:
-        raise ValueError(f"there is no hyper-parameter {', '.join(unknown)}")
+    if workspace is None:
+        dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
+        dtype, shapes = np.result_type(*dtypes) if dtypes else np.dtype(np.float64), {}
+    else:
+        dtype, shapes = workspace.dtype, workspace.shapes
+    arrays, sizes, index, used = {}, {}, np.dtype(np.intp), 0
+    for name, kind, axes, classes in _DECLARED:
+        if kind not in kinds:
+            continue
+        given = params if kind == "parameter" else inputs
+        array, wanted = given.get(name), dtype if classes is None else index
+        if array is None:
+            raise ValueError(f"{'params' if kind == 'parameter' else 'inputs'} lacks {name!r}")
+        ready = type(array) is np.ndarray and array.dtype == wanted and array.flags.c_contiguous
+        if not (ready and array.shape == shapes.get(name)):
+            array = _array(name, array, axes, classes, wanted, sizes)
+        arrays[name] = array
+        used += 1
+    if used < len(params) + len(inputs):
+        unknown = sorted(str(name) for name in {*params, *inputs} - {name for name, *_ in _DECLARED})
+        if unknown:
+            raise ValueError(f"the model has no {', '.join(unknown)}")
+    if hyper and not hyper.keys() <= _HYPER.keys():
+        raise ValueError(f"there is no hyper-parameter {', '.join(sorted(set(hyper) - set(_HYPER)))}")
     for name, default in _HYPER.items():
         value = hyper.get(name, default)
         if value is None:
@@ -118,8 +125,8 @@ def _prepare(params, inputs, hyper, workspace, functions, kinds):
         raise ValueError(f"the model leaves {', '.join(missing)} open: give it in functions")
     if workspace is None:
         workspace = Workspace(dtype, **sizes)
-    wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
-    if wrong:
+    elif any(workspace.sizes.get(name, size) != size for name, size in sizes.items()):
+        wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
         raise ValueError(f"the workspace has other sizes: it has {workspace.sizes}, the arrays {wrong}")
     return arrays, workspace
 
@@ -128,32 +135,26 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
     """Return the model's outputs as arrays by name; targets are not needed."""
     inputs = {name: value for name, value in inputs.items() if name not in {n for n, kind, *_ in _DECLARED if kind == "target"}}
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input"))
-    dtype = w.dtype
     with np.errstate(all="ignore"):
         x = arrays['x']
         W1 = arrays['W1']
         b1 = arrays['b1']
         W2 = arrays['W2']
         b2 = arrays['b2']
-        n_d = w.sizes['d']
-        n_h = w.sizes['h']
-        n_n = w.sizes['n']
-        n_q = w.sizes['q']
         # Z = X W1ᵀ + 𝟏 b1ᵀ
-        z = np.matmul(x, W1.T, out=w.z)
+        z = _matmul(x, W1.T, w.z)
         z += b1
         # A = relu(Z)
-        a = np.maximum(z, 0, out=w.a)
+        a = np.maximum(z, w.zeros, out=w.z)
         # O = A W2ᵀ + 𝟏 b2ᵀ
-        o = np.matmul(a, W2.T, out=w.o)
+        o = _matmul(a, W2.T, w.o)
         o += b2
-    return {'o': np.array(o, dtype), }
+    return {'o': np.array(o, w.dtype), }
 
 
 def loss(params, inputs, hyper={}, workspace=None, functions={}):
     """Return the objective."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
-    dtype = w.dtype
     with np.errstate(all="ignore"):
         x = arrays['x']
         y = arrays['y']
@@ -162,21 +163,19 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         W2 = arrays['W2']
         b2 = arrays['b2']
         lambda_ = arrays['lambda']
-        n_d = w.sizes['d']
-        n_h = w.sizes['h']
         n_n = w.sizes['n']
-        n_q = w.sizes['q']
         # Z = X W1ᵀ + 𝟏 b1ᵀ
-        z = np.matmul(x, W1.T, out=w.z)
+        z = _matmul(x, W1.T, w.z)
         z += b1
         # A = relu(Z)
-        a = np.maximum(z, 0, out=w.a)
+        a = np.maximum(z, w.zeros, out=w.z)
         # O = A W2ᵀ + 𝟏 b2ᵀ
-        o = np.matmul(a, W2.T, out=w.o)
+        o = _matmul(a, W2.T, w.o)
         o += b2
         # L = ½ rowsum((Y − O) ⊙ (Y − O))
-        L_part = np.subtract(y, o, out=w.L_part)
-        L = np.einsum("ab,ab->a", L_part, L_part, out=w.L)
+        o -= y
+        L_part = o
+        L = np.vecdot(L_part, L_part, out=w.L)
         L *= 0.5
         # s = λ/2 (‖W1‖_F² + ‖W2‖_F²)
         s_part_4 = np.vdot(W1, W1)
@@ -185,8 +184,8 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         s_part = lambda_ * s_part_2
         s = s_part * 0.5
         # J = mean(L) + s
-        J_part_2 = np.sum(L)
-        J_part = J_part_2 / n_n
+        J_part_2 = np.vdot(L, w.ones)
+        J_part = J_part_2 * (1.0 / n_n)
         J = J_part + s
     return float(J)
 
@@ -194,7 +193,6 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
 def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
     """Return the objective and its gradients by name; those are arrays of the workspace, valid until its next use."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
-    dtype = w.dtype
     with np.errstate(all="ignore"):
         x = arrays['x']
         y = arrays['y']
@@ -203,21 +201,19 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         W2 = arrays['W2']
         b2 = arrays['b2']
         lambda_ = arrays['lambda']
-        n_d = w.sizes['d']
-        n_h = w.sizes['h']
         n_n = w.sizes['n']
-        n_q = w.sizes['q']
         # Z = X W1ᵀ + 𝟏 b1ᵀ
-        z = np.matmul(x, W1.T, out=w.z)
+        z = _matmul(x, W1.T, w.z)
         z += b1
         # A = relu(Z)
-        a = np.maximum(z, 0, out=w.a)
+        a = np.maximum(z, w.zeros, out=w.z)
         # O = A W2ᵀ + 𝟏 b2ᵀ
-        o = np.matmul(a, W2.T, out=w.o)
+        o = _matmul(a, W2.T, w.o)
         o += b2
         # L = ½ rowsum((Y − O) ⊙ (Y − O))
-        L_part = np.subtract(y, o, out=w.L_part)
-        L = np.einsum("ab,ab->a", L_part, L_part, out=w.L)
+        o -= y
+        L_part = o
+        L = np.vecdot(L_part, L_part, out=w.L)
         L *= 0.5
         # s = λ/2 (‖W1‖_F² + ‖W2‖_F²)
         s_part_4 = np.vdot(W1, W1)
@@ -226,30 +222,34 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         s_part = lambda_ * s_part_2
         s = s_part * 0.5
         # J = mean(L) + s
-        J_part_2 = np.sum(L)
-        J_part = J_part_2 / n_n
+        J_part_2 = np.vdot(L, w.ones)
+        J_part = J_part_2 * (1.0 / n_n)
         J = J_part + s
         # ∂J/∂O = (O − Y)/n
-        d_o = np.subtract(o, y, out=w.d_o)
-        d_o /= n_n
-        # ∂J/∂A = (∂J/∂O) W2
-        d_a = np.matmul(d_o, W2, out=w.d_a)
-        # ∂J/∂Z = ∂J/∂A ⊙ relu′(Z)
-        d_z_part = np.greater(z, 0, out=w.d_z_part)
-        d_a *= d_z_part
-        d_z = d_a
-        # ∂J/∂W1 = (∂J/∂Z)ᵀ X + λ W1
-        d_W1 = np.matmul(d_z.T, x, out=w.d_W1)
-        d_W1_part = np.multiply(W1, lambda_, out=w.d_W1_part)
-        d_W1 += d_W1_part
-        # ∂J/∂b1 = (∂J/∂Z)ᵀ 𝟏
-        d_b1 = np.sum(d_z, axis=0, out=w.d_b1)
+        L_part *= (1.0 / n_n)
+        d_o = L_part
         # ∂J/∂W2 = (∂J/∂O)ᵀ A + λ W2
-        d_W2 = np.matmul(d_o.T, a, out=w.d_W2)
+        d_W2 = _matmul(d_o.T, a, w.d_W2)
         d_W2_part = np.multiply(W2, lambda_, out=w.d_W2_part)
         d_W2 += d_W2_part
         # ∂J/∂b2 = (∂J/∂O)ᵀ 𝟏
-        d_b2 = np.sum(d_o, axis=0, out=w.d_b2)
+        d_b2 = np.dot(w.ones, d_o, out=w.d_b2)
+        # ∂J/∂A = (∂J/∂O) W2
+        d_a = _matmul(d_o, W2, w.d_a)
+        # ∂J/∂Z = ∂J/∂A ⊙ relu′(Z)
+        d_z_part = np.greater(a, 0.0, out=w.d_z_part)
+        d_a *= d_z_part
+        d_z = d_a
+        # ∂J/∂W1 = (∂J/∂Z)ᵀ X + λ W1
+        d_W1 = _matmul(d_z.T, x, w.d_W1)
+        for rows, d_W1_rows, d_W1_part_rows in w.blocks_1:
+            W1_rows = W1[rows]
+            # ∂J/∂W1 = (∂J/∂Z)ᵀ X + λ W1
+            d_W1_part_rows = np.multiply(W1_rows, lambda_, out=d_W1_part_rows)
+            d_W1_rows += d_W1_part_rows
+        d_W1 = w.d_W1
+        # ∂J/∂b1 = (∂J/∂Z)ᵀ 𝟏
+        d_b1 = np.dot(w.ones, d_z, out=w.d_b1)
     return float(J), {
         'W1': d_W1,
         'b1': d_b1,
@@ -272,4 +272,34 @@ def init(seed=0, dtype=np.float32, sizes={}):
         'W2': (random.standard_normal((sizes['q'], sizes['h'],)) / math.sqrt(sizes['h'])).astype(dtype),
         'b2': np.zeros((sizes['q'],), dtype),
     }
-# symbackprop-seal:bfee2d92b0684fad
+
+
+def _blocks(count, row_bytes, arrays, scratch):
+    """Views of the same rows of several arrays, as many at a time as the cache holds, with scratch arrays of as many rows."""
+    rows = min(count, max(1, 524288 // row_bytes))
+    scratch = [np.empty((rows, *shape), dtype) for shape, dtype in scratch]
+    return [
+        (slice(start, min(start + rows, count)), *(array[start : start + rows] for array in arrays), *(s[: count - start] for s in scratch))
+        for start in range(0, count, rows)
+    ]
+
+
+def _matmul(a, b, out):
+    """a @ b. BLAS multiplies pieces of up to a million products without packing them first, which pays where a side is short."""
+    rows, inner = a.shape
+    columns = b.shape[1]
+    if inner == 1:
+        return np.dot(a, b, out=out)
+    if rows * inner * columns > 1_000_000:
+        if 1 < rows <= 64:
+            piece = max(16, 1_000_000 // (rows * inner) // 16 * 16)
+            for start in range(0, columns, piece):
+                np.matmul(a, b[:, start : start + piece], out=out[:, start : start + piece])
+            return out
+        if inner <= 32:
+            piece = max(16, 1_000_000 // (inner * columns) // 16 * 16)
+            for start in range(0, rows, piece):
+                np.matmul(a[start : start + piece], b, out=out[start : start + piece])
+            return out
+    return np.matmul(a, b, out=out)
+# symbackprop-seal:8df89fbc0f53c6f5

@@ -44,63 +44,67 @@ class Workspace:
         self.dtype, self.sizes = dtype, {**_DEFAULT_SIZES, **{name: int(size) for name, size in sizes.items()}}
         n_d = self.sizes.setdefault('d', 1)
         n_n = self.sizes.setdefault('n', 1)
-        self.Sigma = np.empty((n_d, n_d,), dtype)
-        self.Sigma_part_2 = np.broadcast_to(((-1) * np.arange(n_d)[None, :] + np.arange(n_d)[:, None]) == 0, (n_d, n_d,))
-        self.Sigma_part = np.empty((n_d, n_d,), dtype)
-        self.r = np.empty((n_n, n_d,), dtype)
-        self.ell_part_2 = np.empty((n_n, n_d,), dtype)
+        self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
+        self.mask = np.broadcast_to(((-1) * np.arange(n_d)[None, :] + np.arange(n_d)[:, None]) == 0, (n_d, n_d,))
+        self.ones = np.full((n_n,), 1.0, dtype)
+        self.Sigma = np.empty((n_d, n_d), dtype)
+        self.Sigma_part = np.empty((n_d, n_d), dtype)
+        self.r = np.empty((n_n, n_d), dtype)
+        self.ell_part_2 = np.empty((n_n, n_d), dtype)
         self.ell = np.empty((n_n,), dtype)
-        self.d_r = np.empty((n_n, n_d,), dtype)
-        self.d_r_part = np.empty((n_n, n_d,), dtype)
-        self.d_Sigma_part_2 = np.empty((n_d, n_d,), dtype)
-        self.d_Sigma_part = np.empty((n_d, n_d,), dtype)
-        self.d_Sigma = np.empty((n_d, n_d,), dtype)
+        self.d_r_part = np.empty((n_n, n_d), dtype)
         self.d_mu = np.empty((n_d,), dtype)
-        self.d_A = np.empty((n_d, n_d,), dtype)
-        self.d_A_part = np.empty((n_d, n_d,), dtype)
+        self.d_A = np.empty((n_d, n_d), dtype)
 
 
-def _arrays(params, inputs, dtype, kinds):
-    """Return the arrays of those kinds by name, in the dtype of the parameters, and the sizes read from them."""
-    arrays, sizes, shapes = {}, {}, {}
-    for name, kind, axes, classes in _DECLARED:
-        if kind not in kinds:
-            continue
-        given = params if kind == "parameter" else inputs
-        if name not in given:
-            raise ValueError(f"{'params' if kind == 'parameter' else 'inputs'} lacks {name!r}")
-        array = np.asarray(given[name])
-        if array.dtype.kind not in ("iu" if classes is not None else "biuf"):
-            raise ValueError(f"{name} has the dtype {array.dtype}; {'integers' if classes is not None else 'real numbers'} are needed")
-        array = np.ascontiguousarray(array, np.intp if classes is not None else dtype).reshape(array.shape)
-        wanted = "(" + ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else str(axis) for axis in axes) + ")"
-        fits = array.ndim == len(axes) and all(
-            size == (axis if isinstance(axis, int) else sizes.setdefault(axis, size)) for axis, size in zip(axes, array.shape)
-        )
-        if not fits:
-            raise ValueError(f"{name} has the shape {array.shape}; {wanted} is needed")
-        if 0 in array.shape:
-            raise ValueError(f"{name} is empty: its shape is {array.shape}")
-        arrays[name], shapes[name] = array, classes
-    for name, classes in shapes.items():
-        count = sizes.get(classes, classes) if classes is not None else None
-        if isinstance(count, int) and arrays[name].size and not 0 <= arrays[name].min() <= arrays[name].max() < count:
-            raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
-    known = {name for name, *_ in _DECLARED}
-    unknown = sorted(str(name) for name in {*params, *inputs} - known)
-    if unknown:
-        raise ValueError(f"the model has no {', '.join(unknown)}")
-    return arrays, sizes
+def _array(name, array, axes, classes, dtype, sizes):
+    """Return one array, contiguous and of that dtype, after checking it; the sizes of its axes are added to ``sizes``."""
+    array = np.asarray(array)
+    if array.dtype.kind not in ("iu" if classes is not None else "biuf"):
+        raise ValueError(f"{name} has the dtype {array.dtype}; {'integers' if classes is not None else 'real numbers'} are needed")
+    wanted = "(" + ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else str(axis) for axis in axes) + ")"
+    fits = array.ndim == len(axes) and all(
+        size == (axis if isinstance(axis, int) else sizes.setdefault(axis, size)) for axis, size in zip(axes, array.shape)
+    )
+    if not fits:
+        raise ValueError(f"{name} has the shape {array.shape}; {wanted} is needed")
+    if 0 in array.shape:
+        raise ValueError(f"{name} is empty: its shape is {array.shape}")
+    return np.ascontiguousarray(array, dtype).reshape(array.shape)
+
+
+def _check_classes(name, array, count):
+    """Raise where an entry is no class: as unsigned numbers the negative ones are the largest."""
+    if array.view(np.uintp).max() >= count:
+        raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
 
 
 def _prepare(params, inputs, hyper, workspace, functions, kinds):
     """Check what was given; return the arrays and hyper-parameters by name, and the workspace."""
-    dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
-    dtype = workspace.dtype if workspace is not None else np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
-    arrays, sizes = _arrays(params, inputs, dtype, kinds)
-    unknown = sorted(set(hyper) - set(_HYPER))
-    if unknown:
-        raise ValueError(f"there is no hyper-parameter {', '.join(unknown)}")
+    if workspace is None:
+        dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
+        dtype, shapes = np.result_type(*dtypes) if dtypes else np.dtype(np.float64), {}
+    else:
+        dtype, shapes = workspace.dtype, workspace.shapes
+    arrays, sizes, index, used = {}, {}, np.dtype(np.intp), 0
+    for name, kind, axes, classes in _DECLARED:
+        if kind not in kinds:
+            continue
+        given = params if kind == "parameter" else inputs
+        array, wanted = given.get(name), dtype if classes is None else index
+        if array is None:
+            raise ValueError(f"{'params' if kind == 'parameter' else 'inputs'} lacks {name!r}")
+        ready = type(array) is np.ndarray and array.dtype == wanted and array.flags.c_contiguous
+        if not (ready and array.shape == shapes.get(name)):
+            array = _array(name, array, axes, classes, wanted, sizes)
+        arrays[name] = array
+        used += 1
+    if used < len(params) + len(inputs):
+        unknown = sorted(str(name) for name in {*params, *inputs} - {name for name, *_ in _DECLARED})
+        if unknown:
+            raise ValueError(f"the model has no {', '.join(unknown)}")
+    if hyper and not hyper.keys() <= _HYPER.keys():
+        raise ValueError(f"there is no hyper-parameter {', '.join(sorted(set(hyper) - set(_HYPER)))}")
     for name, default in _HYPER.items():
         value = hyper.get(name, default)
         if value is None:
@@ -111,8 +115,8 @@ def _prepare(params, inputs, hyper, workspace, functions, kinds):
         raise ValueError(f"the model leaves {', '.join(missing)} open: give it in functions")
     if workspace is None:
         workspace = Workspace(dtype, **sizes)
-    wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
-    if wrong:
+    elif any(workspace.sizes.get(name, size) != size for name, size in sizes.items()):
+        wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
         raise ValueError(f"the workspace has other sizes: it has {workspace.sizes}, the arrays {wrong}")
     return arrays, workspace
 
@@ -121,24 +125,21 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
     """Return the model's outputs as arrays by name; targets are not needed."""
     inputs = {name: value for name, value in inputs.items() if name not in {n for n, kind, *_ in _DECLARED if kind == "target"}}
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input"))
-    dtype = w.dtype
     with np.errstate(all="ignore"):
         x = arrays['x']
         mu = arrays['mu']
         A = arrays['A']
         epsilon = arrays['epsilon']
         n_d = w.sizes['d']
-        n_n = w.sizes['n']
         # Σ = A Aᵀ + ε I
-        Sigma = np.matmul(A, A.T, out=w.Sigma)
-        Sigma_part_2 = w.Sigma_part_2
-        Sigma_part = np.multiply(Sigma_part_2, epsilon, out=w.Sigma_part)
+        Sigma = _matmul(A, A.T, w.Sigma)
+        Sigma_part = np.multiply(w.mask, epsilon, out=w.Sigma_part)
         Sigma += Sigma_part
         # R = X − 𝟏 μᵀ
         r = np.subtract(x, mu, out=w.r)
         # ell = −½ (d log(2 π) + logdet(Σ) + rowsum(R ⊙ R Σ⁻¹))
         ell_part_3 = np.linalg.inv(Sigma)
-        ell_part_2 = np.matmul(r, ell_part_3, out=w.ell_part_2)
+        ell_part_2 = _matmul(r, ell_part_3, w.ell_part_2)
         np.matmul(r[..., None, :], ell_part_2[..., None], out=w.ell[..., None][..., None])
         ell = w.ell
         ell_part = np.linalg.slogdet(Sigma)[1]
@@ -146,13 +147,12 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         ell -= ell_part
         ell -= (n_d * 1.8378770664093456)
         ell *= 0.5
-    return {'ell': np.array(ell, dtype), }
+    return {'ell': np.array(ell, w.dtype), }
 
 
 def loss(params, inputs, hyper={}, workspace=None, functions={}):
     """Return the objective."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
-    dtype = w.dtype
     with np.errstate(all="ignore"):
         x = arrays['x']
         mu = arrays['mu']
@@ -161,15 +161,14 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         n_d = w.sizes['d']
         n_n = w.sizes['n']
         # Σ = A Aᵀ + ε I
-        Sigma = np.matmul(A, A.T, out=w.Sigma)
-        Sigma_part_2 = w.Sigma_part_2
-        Sigma_part = np.multiply(Sigma_part_2, epsilon, out=w.Sigma_part)
+        Sigma = _matmul(A, A.T, w.Sigma)
+        Sigma_part = np.multiply(w.mask, epsilon, out=w.Sigma_part)
         Sigma += Sigma_part
         # R = X − 𝟏 μᵀ
         r = np.subtract(x, mu, out=w.r)
         # ell = −½ (d log(2 π) + logdet(Σ) + rowsum(R ⊙ R Σ⁻¹))
         ell_part_3 = np.linalg.inv(Sigma)
-        ell_part_2 = np.matmul(r, ell_part_3, out=w.ell_part_2)
+        ell_part_2 = _matmul(r, ell_part_3, w.ell_part_2)
         np.matmul(r[..., None, :], ell_part_2[..., None], out=w.ell[..., None][..., None])
         ell = w.ell
         ell_part = np.linalg.slogdet(Sigma)[1]
@@ -178,7 +177,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         ell -= (n_d * 1.8378770664093456)
         ell *= 0.5
         # L = −mean(ell)
-        L_part = np.sum(ell)
+        L_part = np.vdot(ell, w.ones)
         L = L_part * (-1.0 / n_n)
     return float(L)
 
@@ -186,7 +185,6 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
 def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
     """Return the objective and its gradients by name; those are arrays of the workspace, valid until its next use."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
-    dtype = w.dtype
     with np.errstate(all="ignore"):
         x = arrays['x']
         mu = arrays['mu']
@@ -195,15 +193,14 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         n_d = w.sizes['d']
         n_n = w.sizes['n']
         # Σ = A Aᵀ + ε I
-        Sigma = np.matmul(A, A.T, out=w.Sigma)
-        Sigma_part_2 = w.Sigma_part_2
-        Sigma_part = np.multiply(Sigma_part_2, epsilon, out=w.Sigma_part)
+        Sigma = _matmul(A, A.T, w.Sigma)
+        Sigma_part = np.multiply(w.mask, epsilon, out=w.Sigma_part)
         Sigma += Sigma_part
         # R = X − 𝟏 μᵀ
         r = np.subtract(x, mu, out=w.r)
         # ell = −½ (d log(2 π) + logdet(Σ) + rowsum(R ⊙ R Σ⁻¹))
         ell_part_3 = np.linalg.inv(Sigma)
-        ell_part_2 = np.matmul(r, ell_part_3, out=w.ell_part_2)
+        ell_part_2 = _matmul(r, ell_part_3, w.ell_part_2)
         np.matmul(r[..., None, :], ell_part_2[..., None], out=w.ell[..., None][..., None])
         ell = w.ell
         ell_part = np.linalg.slogdet(Sigma)[1]
@@ -212,26 +209,26 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         ell -= (n_d * 1.8378770664093456)
         ell *= 0.5
         # L = −mean(ell)
-        L_part = np.sum(ell)
+        L_part = np.vdot(ell, w.ones)
         L = L_part * (-1.0 / n_n)
         # ∂L/∂R = (R Σ⁻¹ + R Σ⁻ᵀ)/(2 n)
-        d_r = np.matmul(r, ell_part_3, out=w.d_r)
-        d_r_part = np.matmul(r, ell_part_3.T, out=w.d_r_part)
+        d_r = _matmul(r, ell_part_3, w.ell_part_2)
+        d_r_part = _matmul(r, ell_part_3.T, w.d_r_part)
         d_r += d_r_part
-        d_r /= (2.0 * n_n)
-        # ∂L/∂Σ = ½ (Σ⁻ᵀ − Σ⁻ᵀ Rᵀ R Σ⁻ᵀ/n)
-        d_Sigma_part_2 = np.matmul(r.T, r, out=w.d_Sigma_part_2)
-        d_Sigma_part = np.matmul(ell_part_3, d_Sigma_part_2, out=w.d_Sigma_part)
-        d_Sigma = np.matmul(ell_part_3.T, d_Sigma_part.T, out=w.d_Sigma)
-        d_Sigma /= n_n
-        d_Sigma = np.subtract(ell_part_3.T, d_Sigma, out=w.d_Sigma)
-        d_Sigma *= 0.5
+        d_r *= (1.0 / (2.0 * n_n))
         # ∂L/∂μ = −(∂L/∂R)ᵀ 𝟏
-        d_mu = np.sum(d_r, axis=0, out=w.d_mu)
+        d_mu = np.dot(w.ones, d_r, out=w.d_mu)
         d_mu = np.negative(d_mu, out=w.d_mu)
+        # ∂L/∂Σ = ½ (Σ⁻ᵀ − Σ⁻ᵀ Rᵀ R Σ⁻ᵀ/n)
+        d_Sigma_part_2 = _matmul(r.T, r, w.Sigma)
+        d_Sigma_part = _matmul(ell_part_3, d_Sigma_part_2, w.Sigma_part)
+        d_Sigma = _matmul(ell_part_3.T, d_Sigma_part.T, w.Sigma)
+        d_Sigma *= (1.0 / n_n)
+        d_Sigma = np.subtract(ell_part_3.T, d_Sigma, out=w.Sigma)
+        d_Sigma *= 0.5
         # ∂L/∂A = (∂L/∂Σ)ᵀ A + (∂L/∂Σ) A
-        d_A = np.matmul(d_Sigma.T, A, out=w.d_A)
-        d_A_part = np.matmul(d_Sigma, A, out=w.d_A_part)
+        d_A = _matmul(d_Sigma.T, A, w.d_A)
+        d_A_part = _matmul(d_Sigma, A, w.Sigma_part)
         d_A += d_A_part
     return float(L), {
         'mu': d_mu,
@@ -251,4 +248,24 @@ def init(seed=0, dtype=np.float32, sizes={}):
         'mu': np.zeros((sizes['d'],), dtype),
         'A': (random.standard_normal((sizes['d'], sizes['d'],)) / math.sqrt(sizes['d'])).astype(dtype),
     }
-# symbackprop-seal:60e5e416361a3933
+
+
+def _matmul(a, b, out):
+    """a @ b. BLAS multiplies pieces of up to a million products without packing them first, which pays where a side is short."""
+    rows, inner = a.shape
+    columns = b.shape[1]
+    if inner == 1:
+        return np.dot(a, b, out=out)
+    if rows * inner * columns > 1_000_000:
+        if 1 < rows <= 64:
+            piece = max(16, 1_000_000 // (rows * inner) // 16 * 16)
+            for start in range(0, columns, piece):
+                np.matmul(a, b[:, start : start + piece], out=out[:, start : start + piece])
+            return out
+        if inner <= 32:
+            piece = max(16, 1_000_000 // (inner * columns) // 16 * 16)
+            for start in range(0, rows, piece):
+                np.matmul(a[start : start + piece], b, out=out[start : start + piece])
+            return out
+    return np.matmul(a, b, out=out)
+# symbackprop-seal:e000c2598c11e110

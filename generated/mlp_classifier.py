@@ -56,73 +56,84 @@ class Workspace:
         n_h2 = self.sizes.setdefault('h2', 1)
         n_n = self.sizes.setdefault('n', 1)
         n_q = self.sizes.setdefault('q', 1)
-        self.z1 = np.empty((n_n, n_h1,), dtype)
-        self.a1 = np.empty((n_n, n_h1,), dtype)
-        self.z2 = np.empty((n_n, n_h2,), dtype)
-        self.a2 = np.empty((n_n, n_h2,), dtype)
-        self.o = np.empty((n_n, n_q,), dtype)
-        self.L_part_2 = np.empty((n_n, n_q,), dtype)
-        self.L = np.empty((n_n,), dtype)
+        self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
+        self.zeros_2 = np.zeros(n_h1 if n_h1 >= 32 else (), dtype)
+        self.zeros = np.zeros(n_h2 if n_h2 >= 32 else (), dtype)
+        self.starts = n_q * np.arange((n_n)).reshape(n_n)
+        self.ones_2 = np.full((n_q,), 1.0, dtype)
+        self.ones = np.full((n_n,), 1.0, dtype)
+        self.lowest = np.finfo(dtype).min
+        self.z1 = np.empty((n_n, n_h1), dtype)
+        self.z2 = np.empty((n_n, n_h2), dtype)
+        self.o = np.empty((n_n, n_q), dtype)
+        self.L_part_5 = np.empty((n_n,), np.intp)
+        self.L_part_4 = np.empty((n_n,), dtype)
+        self.L_part_3 = np.empty((n_n,), dtype)
         self.L_part = np.empty((n_n,), dtype)
-        self.L_part_scratch = np.empty((n_n, n_q,), dtype)
-        self.d_o_part = np.empty((n_n, n_q,), dtype)
-        self.d_o = np.empty((n_n, n_q,), dtype)
-        self.d_a2 = np.empty((n_n, n_h2,), dtype)
-        self.d_z2_part = np.empty((n_n, n_h2,), bool)
-        self.d_a1 = np.empty((n_n, n_h1,), dtype)
-        self.d_z1_part = np.empty((n_n, n_h1,), bool)
-        self.d_W1 = np.empty((n_h1, n_d,), dtype)
-        self.d_W1_part = np.empty((n_h1, n_d,), dtype)
-        self.d_b1 = np.empty((n_h1,), dtype)
-        self.d_W2 = np.empty((n_h2, n_h1,), dtype)
-        self.d_W2_part = np.empty((n_h2, n_h1,), dtype)
-        self.d_b2 = np.empty((n_h2,), dtype)
-        self.d_W3 = np.empty((n_q, n_h2,), dtype)
-        self.d_W3_part = np.empty((n_q, n_h2,), dtype)
+        self.L = np.empty((n_n,), dtype)
+        self.d_W3 = np.empty((n_q, n_h2), dtype)
+        self.d_W3_part = np.empty((n_q, n_h2), dtype)
         self.d_b3 = np.empty((n_q,), dtype)
+        self.d_a2 = np.empty((n_n, n_h2), dtype)
+        self.d_z2_part = np.empty((n_n, n_h2), bool)
+        self.d_W2 = np.empty((n_h2, n_h1), dtype)
+        self.d_W2_part = np.empty((n_h2, n_h1), dtype)
+        self.d_b2 = np.empty((n_h2,), dtype)
+        self.d_a1 = np.empty((n_n, n_h1), dtype)
+        self.d_z1_part = np.empty((n_n, n_h1), bool)
+        self.d_W1 = np.empty((n_h1, n_d), dtype)
+        self.d_b1 = np.empty((n_h1,), dtype)
+        self.blocks_1 = _blocks(n_h1, dtype.itemsize * (3 * n_d), (self.d_W1,), (((n_d,), dtype),))
 
 
-def _arrays(params, inputs, dtype, kinds):
-    """Return the arrays of those kinds by name, in the dtype of the parameters, and the sizes read from them."""
-    arrays, sizes, shapes = {}, {}, {}
-    for name, kind, axes, classes in _DECLARED:
-        if kind not in kinds:
-            continue
-        given = params if kind == "parameter" else inputs
-        if name not in given:
-            raise ValueError(f"{'params' if kind == 'parameter' else 'inputs'} lacks {name!r}")
-        array = np.asarray(given[name])
-        if array.dtype.kind not in ("iu" if classes is not None else "biuf"):
-            raise ValueError(f"{name} has the dtype {array.dtype}; {'integers' if classes is not None else 'real numbers'} are needed")
-        array = np.ascontiguousarray(array, np.intp if classes is not None else dtype).reshape(array.shape)
-        wanted = "(" + ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else str(axis) for axis in axes) + ")"
-        fits = array.ndim == len(axes) and all(
-            size == (axis if isinstance(axis, int) else sizes.setdefault(axis, size)) for axis, size in zip(axes, array.shape)
-        )
-        if not fits:
-            raise ValueError(f"{name} has the shape {array.shape}; {wanted} is needed")
-        if 0 in array.shape:
-            raise ValueError(f"{name} is empty: its shape is {array.shape}")
-        arrays[name], shapes[name] = array, classes
-    for name, classes in shapes.items():
-        count = sizes.get(classes, classes) if classes is not None else None
-        if isinstance(count, int) and arrays[name].size and not 0 <= arrays[name].min() <= arrays[name].max() < count:
-            raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
-    known = {name for name, *_ in _DECLARED}
-    unknown = sorted(str(name) for name in {*params, *inputs} - known)
-    if unknown:
-        raise ValueError(f"the model has no {', '.join(unknown)}")
-    return arrays, sizes
+def _array(name, array, axes, classes, dtype, sizes):
+    """Return one array, contiguous and of that dtype, after checking it; the sizes of its axes are added to ``sizes``."""
+    array = np.asarray(array)
+    if array.dtype.kind not in ("iu" if classes is not None else "biuf"):
+        raise ValueError(f"{name} has the dtype {array.dtype}; {'integers' if classes is not None else 'real numbers'} are needed")
+    wanted = "(" + ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else str(axis) for axis in axes) + ")"
+    fits = array.ndim == len(axes) and all(
+        size == (axis if isinstance(axis, int) else sizes.setdefault(axis, size)) for axis, size in zip(axes, array.shape)
+    )
+    if not fits:
+        raise ValueError(f"{name} has the shape {array.shape}; {wanted} is needed")
+    if 0 in array.shape:
+        raise ValueError(f"{name} is empty: its shape is {array.shape}")
+    return np.ascontiguousarray(array, dtype).reshape(array.shape)
+
+
+def _check_classes(name, array, count):
+    """Raise where an entry is no class: as unsigned numbers the negative ones are the largest."""
+    if array.view(np.uintp).max() >= count:
+        raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
 
 
 def _prepare(params, inputs, hyper, workspace, functions, kinds):
     """Check what was given; return the arrays and hyper-parameters by name, and the workspace."""
-    dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
-    dtype = workspace.dtype if workspace is not None else np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
-    arrays, sizes = _arrays(params, inputs, dtype, kinds)
-    unknown = sorted(set(hyper) - set(_HYPER))
-    if unknown:
-        raise ValueError(f"there is no hyper-parameter {', '.join(unknown)}")
+    if workspace is None:
+        dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
+        dtype, shapes = np.result_type(*dtypes) if dtypes else np.dtype(np.float64), {}
+    else:
+        dtype, shapes = workspace.dtype, workspace.shapes
+    arrays, sizes, index, used = {}, {}, np.dtype(np.intp), 0
+    for name, kind, axes, classes in _DECLARED:
+        if kind not in kinds:
+            continue
+        given = params if kind == "parameter" else inputs
+        array, wanted = given.get(name), dtype if classes is None else index
+        if array is None:
+            raise ValueError(f"{'params' if kind == 'parameter' else 'inputs'} lacks {name!r}")
+        ready = type(array) is np.ndarray and array.dtype == wanted and array.flags.c_contiguous
+        if not (ready and array.shape == shapes.get(name)):
+            array = _array(name, array, axes, classes, wanted, sizes)
+        arrays[name] = array
+        used += 1
+    if used < len(params) + len(inputs):
+        unknown = sorted(str(name) for name in {*params, *inputs} - {name for name, *_ in _DECLARED})
+        if unknown:
+            raise ValueError(f"the model has no {', '.join(unknown)}")
+    if hyper and not hyper.keys() <= _HYPER.keys():
+        raise ValueError(f"there is no hyper-parameter {', '.join(sorted(set(hyper) - set(_HYPER)))}")
     for name, default in _HYPER.items():
         value = hyper.get(name, default)
         if value is None:
@@ -133,9 +144,11 @@ def _prepare(params, inputs, hyper, workspace, functions, kinds):
         raise ValueError(f"the model leaves {', '.join(missing)} open: give it in functions")
     if workspace is None:
         workspace = Workspace(dtype, **sizes)
-    wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
-    if wrong:
+    elif any(workspace.sizes.get(name, size) != size for name, size in sizes.items()):
+        wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
         raise ValueError(f"the workspace has other sizes: it has {workspace.sizes}, the arrays {wrong}")
+    if 'y' in arrays:
+        _check_classes('y', arrays['y'], workspace.sizes['q'])
     return arrays, workspace
 
 
@@ -143,7 +156,6 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
     """Return the model's outputs as arrays by name; targets are not needed."""
     inputs = {name: value for name, value in inputs.items() if name not in {n for n, kind, *_ in _DECLARED if kind == "target"}}
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input"))
-    dtype = w.dtype
     with np.errstate(all="ignore"):
         x = arrays['x']
         W1 = arrays['W1']
@@ -152,31 +164,25 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         b2 = arrays['b2']
         W3 = arrays['W3']
         b3 = arrays['b3']
-        n_d = w.sizes['d']
-        n_h1 = w.sizes['h1']
-        n_h2 = w.sizes['h2']
-        n_n = w.sizes['n']
-        n_q = w.sizes['q']
         # Z1 = X W1ᵀ + 𝟏 b1ᵀ
-        z1 = np.matmul(x, W1.T, out=w.z1)
+        z1 = _matmul(x, W1.T, w.z1)
         z1 += b1
         # A1 = relu(Z1)
-        a1 = np.maximum(z1, 0, out=w.a1)
+        a1 = np.maximum(z1, w.zeros_2, out=w.z1)
         # Z2 = A1 W2ᵀ + 𝟏 b2ᵀ
-        z2 = np.matmul(a1, W2.T, out=w.z2)
+        z2 = _matmul(a1, W2.T, w.z2)
         z2 += b2
         # A2 = relu(Z2)
-        a2 = np.maximum(z2, 0, out=w.a2)
+        a2 = np.maximum(z2, w.zeros, out=w.z2)
         # O = A2 W3ᵀ + 𝟏 b3ᵀ
-        o = np.matmul(a2, W3.T, out=w.o)
+        o = _matmul(a2, W3.T, w.o)
         o += b3
-    return {'o': np.array(o, dtype), }
+    return {'o': np.array(o, w.dtype), }
 
 
 def loss(params, inputs, hyper={}, workspace=None, functions={}):
     """Return the objective."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
-    dtype = w.dtype
     with np.errstate(all="ignore"):
         x = arrays['x']
         y = arrays['y']
@@ -187,30 +193,32 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         W3 = arrays['W3']
         b3 = arrays['b3']
         lambda_ = arrays['lambda']
-        n_d = w.sizes['d']
-        n_h1 = w.sizes['h1']
-        n_h2 = w.sizes['h2']
         n_n = w.sizes['n']
-        n_q = w.sizes['q']
         # Z1 = X W1ᵀ + 𝟏 b1ᵀ
-        z1 = np.matmul(x, W1.T, out=w.z1)
+        z1 = _matmul(x, W1.T, w.z1)
         z1 += b1
         # A1 = relu(Z1)
-        a1 = np.maximum(z1, 0, out=w.a1)
+        a1 = np.maximum(z1, w.zeros_2, out=w.z1)
         # Z2 = A1 W2ᵀ + 𝟏 b2ᵀ
-        z2 = np.matmul(a1, W2.T, out=w.z2)
+        z2 = _matmul(a1, W2.T, w.z2)
         z2 += b2
         # A2 = relu(Z2)
-        a2 = np.maximum(z2, 0, out=w.a2)
+        a2 = np.maximum(z2, w.zeros, out=w.z2)
         # O = A2 W3ᵀ + 𝟏 b3ᵀ
-        o = np.matmul(a2, W3.T, out=w.o)
+        o = _matmul(a2, W3.T, w.o)
         o += b3
         # L = logsumexp(O) − rowsum(O ⊙ onehot(y))
-        L_part_3 = np.broadcast_to(((-1) * np.arange(n_q)[None, :] + y[:, None]) == 0, (n_n, n_q,))
-        L_part_2 = np.multiply(o, L_part_3, out=w.L_part_2)
-        L = np.sum(L_part_2, axis=1, out=w.L)
-        L_part = _logsumexp(o, (1,), w.L_part, w.L_part_scratch)
-        L = np.subtract(L_part, L, out=w.L)
+        L_part_5 = np.add(y, w.starts, out=w.L_part_5)
+        L_part_4 = o.take(L_part_5, out=w.L_part_4, mode="clip")
+        L_part_3 = np.maximum.reduce(o, axis=1, out=w.L_part_3)
+        L_part_3 = np.maximum(L_part_3, w.lowest, out=w.L_part_3)
+        o -= L_part_3[:, None]
+        L_part_2 = o
+        L_part_2 = np.exp(L_part_2, out=w.o)
+        L_part = np.dot(L_part_2, w.ones_2, out=w.L_part)
+        L = np.log(L_part, out=w.L)
+        L += L_part_3
+        L -= L_part_4
         # s = λ/2 (‖W1‖_F² + ‖W2‖_F² + ‖W3‖_F²)
         s_part_6 = np.vdot(W1, W1)
         s_part_5 = np.vdot(W2, W2)
@@ -220,8 +228,8 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         s_part = lambda_ * s_part_2
         s = s_part * 0.5
         # J = mean(L) + s
-        J_part_2 = np.sum(L)
-        J_part = J_part_2 / n_n
+        J_part_2 = np.vdot(L, w.ones)
+        J_part = J_part_2 * (1.0 / n_n)
         J = J_part + s
     return float(J)
 
@@ -229,7 +237,6 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
 def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
     """Return the objective and its gradients by name; those are arrays of the workspace, valid until its next use."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
-    dtype = w.dtype
     with np.errstate(all="ignore"):
         x = arrays['x']
         y = arrays['y']
@@ -240,30 +247,32 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         W3 = arrays['W3']
         b3 = arrays['b3']
         lambda_ = arrays['lambda']
-        n_d = w.sizes['d']
-        n_h1 = w.sizes['h1']
-        n_h2 = w.sizes['h2']
         n_n = w.sizes['n']
-        n_q = w.sizes['q']
         # Z1 = X W1ᵀ + 𝟏 b1ᵀ
-        z1 = np.matmul(x, W1.T, out=w.z1)
+        z1 = _matmul(x, W1.T, w.z1)
         z1 += b1
         # A1 = relu(Z1)
-        a1 = np.maximum(z1, 0, out=w.a1)
+        a1 = np.maximum(z1, w.zeros_2, out=w.z1)
         # Z2 = A1 W2ᵀ + 𝟏 b2ᵀ
-        z2 = np.matmul(a1, W2.T, out=w.z2)
+        z2 = _matmul(a1, W2.T, w.z2)
         z2 += b2
         # A2 = relu(Z2)
-        a2 = np.maximum(z2, 0, out=w.a2)
+        a2 = np.maximum(z2, w.zeros, out=w.z2)
         # O = A2 W3ᵀ + 𝟏 b3ᵀ
-        o = np.matmul(a2, W3.T, out=w.o)
+        o = _matmul(a2, W3.T, w.o)
         o += b3
         # L = logsumexp(O) − rowsum(O ⊙ onehot(y))
-        L_part_3 = np.broadcast_to(((-1) * np.arange(n_q)[None, :] + y[:, None]) == 0, (n_n, n_q,))
-        L_part_2 = np.multiply(o, L_part_3, out=w.L_part_2)
-        L = np.sum(L_part_2, axis=1, out=w.L)
-        L_part = _logsumexp(o, (1,), w.L_part, w.L_part_scratch)
-        L = np.subtract(L_part, L, out=w.L)
+        L_part_5 = np.add(y, w.starts, out=w.L_part_5)
+        L_part_4 = o.take(L_part_5, out=w.L_part_4, mode="clip")
+        L_part_3 = np.maximum.reduce(o, axis=1, out=w.L_part_3)
+        L_part_3 = np.maximum(L_part_3, w.lowest, out=w.L_part_3)
+        o -= L_part_3[:, None]
+        L_part_2 = o
+        L_part_2 = np.exp(L_part_2, out=w.o)
+        L_part = np.dot(L_part_2, w.ones_2, out=w.L_part)
+        L = np.log(L_part, out=w.L)
+        L += L_part_3
+        L -= L_part_4
         # s = λ/2 (‖W1‖_F² + ‖W2‖_F² + ‖W3‖_F²)
         s_part_6 = np.vdot(W1, W1)
         s_part_5 = np.vdot(W2, W2)
@@ -273,46 +282,48 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         s_part = lambda_ * s_part_2
         s = s_part * 0.5
         # J = mean(L) + s
-        J_part_2 = np.sum(L)
-        J_part = J_part_2 / n_n
+        J_part_2 = np.vdot(L, w.ones)
+        J_part = J_part_2 * (1.0 / n_n)
         J = J_part + s
         # ∂J/∂O = (softmax(O) − onehot(y))/n
-        d_o_part = np.subtract(o, L_part[:, None], out=w.d_o_part)
-        d_o_part = np.exp(d_o_part, out=w.d_o_part)
-        d_o = w.d_o
-        np.copyto(d_o, d_o_part)
-        _add_at_class(d_o, y, -1.0)
-        d_o /= n_n
-        # ∂J/∂A2 = (∂J/∂O) W3
-        d_a2 = np.matmul(d_o, W3, out=w.d_a2)
-        # ∂J/∂Z2 = ∂J/∂A2 ⊙ relu′(Z2)
-        d_z2_part = np.greater(z2, 0, out=w.d_z2_part)
-        d_a2 *= d_z2_part
-        d_z2 = d_a2
-        # ∂J/∂A1 = (∂J/∂Z2) W2
-        d_a1 = np.matmul(d_z2, W2, out=w.d_a1)
-        # ∂J/∂Z1 = ∂J/∂A1 ⊙ relu′(Z1)
-        d_z1_part = np.greater(z1, 0, out=w.d_z1_part)
-        d_a1 *= d_z1_part
-        d_z1 = d_a1
-        # ∂J/∂W1 = (∂J/∂Z1)ᵀ X + λ W1
-        d_W1 = np.matmul(d_z1.T, x, out=w.d_W1)
-        d_W1_part = np.multiply(W1, lambda_, out=w.d_W1_part)
-        d_W1 += d_W1_part
-        # ∂J/∂b1 = (∂J/∂Z1)ᵀ 𝟏
-        d_b1 = np.sum(d_z1, axis=0, out=w.d_b1)
-        # ∂J/∂W2 = (∂J/∂Z2)ᵀ A1 + λ W2
-        d_W2 = np.matmul(d_z2.T, a1, out=w.d_W2)
-        d_W2_part = np.multiply(W2, lambda_, out=w.d_W2_part)
-        d_W2 += d_W2_part
-        # ∂J/∂b2 = (∂J/∂Z2)ᵀ 𝟏
-        d_b2 = np.sum(d_z2, axis=0, out=w.d_b2)
+        L_part_2 /= L_part[:, None]
+        d_o = L_part_2
+        d_o.reshape(-1)[L_part_5] += -1.0
+        d_o *= (1.0 / n_n)
         # ∂J/∂W3 = (∂J/∂O)ᵀ A2 + λ W3
-        d_W3 = np.matmul(d_o.T, a2, out=w.d_W3)
+        d_W3 = _matmul(d_o.T, a2, w.d_W3)
         d_W3_part = np.multiply(W3, lambda_, out=w.d_W3_part)
         d_W3 += d_W3_part
         # ∂J/∂b3 = (∂J/∂O)ᵀ 𝟏
-        d_b3 = np.sum(d_o, axis=0, out=w.d_b3)
+        d_b3 = np.dot(w.ones, d_o, out=w.d_b3)
+        # ∂J/∂A2 = (∂J/∂O) W3
+        d_a2 = _matmul(d_o, W3, w.d_a2)
+        # ∂J/∂Z2 = ∂J/∂A2 ⊙ relu′(Z2)
+        d_z2_part = np.greater(a2, 0.0, out=w.d_z2_part)
+        d_a2 *= d_z2_part
+        d_z2 = d_a2
+        # ∂J/∂W2 = (∂J/∂Z2)ᵀ A1 + λ W2
+        d_W2 = _matmul(d_z2.T, a1, w.d_W2)
+        d_W2_part = np.multiply(W2, lambda_, out=w.d_W2_part)
+        d_W2 += d_W2_part
+        # ∂J/∂b2 = (∂J/∂Z2)ᵀ 𝟏
+        d_b2 = np.dot(w.ones, d_z2, out=w.d_b2)
+        # ∂J/∂A1 = (∂J/∂Z2) W2
+        d_a1 = _matmul(d_z2, W2, w.d_a1)
+        # ∂J/∂Z1 = ∂J/∂A1 ⊙ relu′(Z1)
+        d_z1_part = np.greater(a1, 0.0, out=w.d_z1_part)
+        d_a1 *= d_z1_part
+        d_z1 = d_a1
+        # ∂J/∂W1 = (∂J/∂Z1)ᵀ X + λ W1
+        d_W1 = _matmul(d_z1.T, x, w.d_W1)
+        for rows, d_W1_rows, d_W1_part_rows in w.blocks_1:
+            W1_rows = W1[rows]
+            # ∂J/∂W1 = (∂J/∂Z1)ᵀ X + λ W1
+            d_W1_part_rows = np.multiply(W1_rows, lambda_, out=d_W1_part_rows)
+            d_W1_rows += d_W1_part_rows
+        d_W1 = w.d_W1
+        # ∂J/∂b1 = (∂J/∂Z1)ᵀ 𝟏
+        d_b1 = np.dot(w.ones, d_z1, out=w.d_b1)
     return float(J), {
         'W1': d_W1,
         'b1': d_b1,
@@ -341,25 +352,32 @@ def init(seed=0, dtype=np.float32, sizes={}):
     }
 
 
-def _add_at_class(array, classes, amount):
-    """Add the amount to one entry of each row along the last axis: that of the row's class."""
-    if classes.ndim == 0:
-        array[classes] += amount
-    else:
-        places = classes[..., None]
-        np.put_along_axis(array, places, np.take_along_axis(array, places, -1) + amount, -1)
+def _blocks(count, row_bytes, arrays, scratch):
+    """Views of the same rows of several arrays, as many at a time as the cache holds, with scratch arrays of as many rows."""
+    rows = min(count, max(1, 524288 // row_bytes))
+    scratch = [np.empty((rows, *shape), dtype) for shape, dtype in scratch]
+    return [
+        (slice(start, min(start + rows, count)), *(array[start : start + rows] for array in arrays), *(s[: count - start] for s in scratch))
+        for start in range(0, count, rows)
+    ]
 
 
-def _logsumexp(x, axes, out, scratch):
-    """log of the sum of exp(x) over the axes, shifted by the largest entry."""
-    shift = np.max(x, axis=axes, keepdims=True)
-    shift = np.where(np.isfinite(shift), shift, 0)
-    np.subtract(x, shift, out=scratch)
-    np.exp(scratch, out=scratch)
-    total = np.sum(scratch, axis=axes, out=out)
-    if out is None:
-        return np.log(total) + np.squeeze(shift, axes)
-    np.log(out, out=out)
-    out += np.squeeze(shift, axes)
-    return out
-# symbackprop-seal:ae9396ebaf1ad599
+def _matmul(a, b, out):
+    """a @ b. BLAS multiplies pieces of up to a million products without packing them first, which pays where a side is short."""
+    rows, inner = a.shape
+    columns = b.shape[1]
+    if inner == 1:
+        return np.dot(a, b, out=out)
+    if rows * inner * columns > 1_000_000:
+        if 1 < rows <= 64:
+            piece = max(16, 1_000_000 // (rows * inner) // 16 * 16)
+            for start in range(0, columns, piece):
+                np.matmul(a, b[:, start : start + piece], out=out[:, start : start + piece])
+            return out
+        if inner <= 32:
+            piece = max(16, 1_000_000 // (inner * columns) // 16 * 16)
+            for start in range(0, rows, piece):
+                np.matmul(a[start : start + piece], b, out=out[start : start + piece])
+            return out
+    return np.matmul(a, b, out=out)
+# symbackprop-seal:6407b7c5f0a6de09

@@ -44,54 +44,61 @@ class Workspace:
         self.dtype, self.sizes = dtype, {**_DEFAULT_SIZES, **{name: int(size) for name, size in sizes.items()}}
         n_d = self.sizes.setdefault('d', 1)
         n_n = self.sizes.setdefault('n', 1)
+        self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
+        self.ones = np.full((n_n,), 1.0, dtype)
         self.y_hat = np.empty((n_n,), dtype)
-        self.L_part_2 = np.empty((n_n,), dtype)
-        self.d_y_hat = np.empty((n_n,), dtype)
         self.d_w_ = np.empty((n_d,), dtype)
         self.d_w__part = np.empty((n_d,), dtype)
 
 
-def _arrays(params, inputs, dtype, kinds):
-    """Return the arrays of those kinds by name, in the dtype of the parameters, and the sizes read from them."""
-    arrays, sizes, shapes = {}, {}, {}
-    for name, kind, axes, classes in _DECLARED:
-        if kind not in kinds:
-            continue
-        given = params if kind == "parameter" else inputs
-        if name not in given:
-            raise ValueError(f"{'params' if kind == 'parameter' else 'inputs'} lacks {name!r}")
-        array = np.asarray(given[name])
-        if array.dtype.kind not in ("iu" if classes is not None else "biuf"):
-            raise ValueError(f"{name} has the dtype {array.dtype}; {'integers' if classes is not None else 'real numbers'} are needed")
-        array = np.ascontiguousarray(array, np.intp if classes is not None else dtype).reshape(array.shape)
-        wanted = "(" + ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else str(axis) for axis in axes) + ")"
-        fits = array.ndim == len(axes) and all(
-            size == (axis if isinstance(axis, int) else sizes.setdefault(axis, size)) for axis, size in zip(axes, array.shape)
-        )
-        if not fits:
-            raise ValueError(f"{name} has the shape {array.shape}; {wanted} is needed")
-        if 0 in array.shape:
-            raise ValueError(f"{name} is empty: its shape is {array.shape}")
-        arrays[name], shapes[name] = array, classes
-    for name, classes in shapes.items():
-        count = sizes.get(classes, classes) if classes is not None else None
-        if isinstance(count, int) and arrays[name].size and not 0 <= arrays[name].min() <= arrays[name].max() < count:
-            raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
-    known = {name for name, *_ in _DECLARED}
-    unknown = sorted(str(name) for name in {*params, *inputs} - known)
-    if unknown:
-        raise ValueError(f"the model has no {', '.join(unknown)}")
-    return arrays, sizes
+def _array(name, array, axes, classes, dtype, sizes):
+    """Return one array, contiguous and of that dtype, after checking it; the sizes of its axes are added to ``sizes``."""
+    array = np.asarray(array)
+    if array.dtype.kind not in ("iu" if classes is not None else "biuf"):
+        raise ValueError(f"{name} has the dtype {array.dtype}; {'integers' if classes is not None else 'real numbers'} are needed")
+    wanted = "(" + ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else str(axis) for axis in axes) + ")"
+    fits = array.ndim == len(axes) and all(
+        size == (axis if isinstance(axis, int) else sizes.setdefault(axis, size)) for axis, size in zip(axes, array.shape)
+    )
+    if not fits:
+        raise ValueError(f"{name} has the shape {array.shape}; {wanted} is needed")
+    if 0 in array.shape:
+        raise ValueError(f"{name} is empty: its shape is {array.shape}")
+    return np.ascontiguousarray(array, dtype).reshape(array.shape)
+
+
+def _check_classes(name, array, count):
+    """Raise where an entry is no class: as unsigned numbers the negative ones are the largest."""
+    if array.view(np.uintp).max() >= count:
+        raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
 
 
 def _prepare(params, inputs, hyper, workspace, functions, kinds):
     """Check what was given; return the arrays and hyper-parameters by name, and the workspace."""
-    dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
-    dtype = workspace.dtype if workspace is not None else np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
-    arrays, sizes = _arrays(params, inputs, dtype, kinds)
-    unknown = sorted(set(hyper) - set(_HYPER))
-    if unknown:
-        raise ValueError(f"there is no hyper-parameter {', '.join(unknown)}")
+    if workspace is None:
+        dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
+        dtype, shapes = np.result_type(*dtypes) if dtypes else np.dtype(np.float64), {}
+    else:
+        dtype, shapes = workspace.dtype, workspace.shapes
+    arrays, sizes, index, used = {}, {}, np.dtype(np.intp), 0
+    for name, kind, axes, classes in _DECLARED:
+        if kind not in kinds:
+            continue
+        given = params if kind == "parameter" else inputs
+        array, wanted = given.get(name), dtype if classes is None else index
+        if array is None:
+            raise ValueError(f"{'params' if kind == 'parameter' else 'inputs'} lacks {name!r}")
+        ready = type(array) is np.ndarray and array.dtype == wanted and array.flags.c_contiguous
+        if not (ready and array.shape == shapes.get(name)):
+            array = _array(name, array, axes, classes, wanted, sizes)
+        arrays[name] = array
+        used += 1
+    if used < len(params) + len(inputs):
+        unknown = sorted(str(name) for name in {*params, *inputs} - {name for name, *_ in _DECLARED})
+        if unknown:
+            raise ValueError(f"the model has no {', '.join(unknown)}")
+    if hyper and not hyper.keys() <= _HYPER.keys():
+        raise ValueError(f"there is no hyper-parameter {', '.join(sorted(set(hyper) - set(_HYPER)))}")
     for name, default in _HYPER.items():
         value = hyper.get(name, default)
         if value is None:
@@ -102,8 +109,8 @@ def _prepare(params, inputs, hyper, workspace, functions, kinds):
         raise ValueError(f"the model leaves {', '.join(missing)} open: give it in functions")
     if workspace is None:
         workspace = Workspace(dtype, **sizes)
-    wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
-    if wrong:
+    elif any(workspace.sizes.get(name, size) != size for name, size in sizes.items()):
+        wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
         raise ValueError(f"the workspace has other sizes: it has {workspace.sizes}, the arrays {wrong}")
     return arrays, workspace
 
@@ -112,37 +119,32 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
     """Return the model's outputs as arrays by name; targets are not needed."""
     inputs = {name: value for name, value in inputs.items() if name not in {n for n, kind, *_ in _DECLARED if kind == "target"}}
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input"))
-    dtype = w.dtype
     with np.errstate(all="ignore"):
         X = arrays['X']
         w_ = arrays['w']
         b = arrays['b']
-        n_d = w.sizes['d']
-        n_n = w.sizes['n']
         # ŷ = X w + b
-        y_hat = np.matmul(X, w_, out=w.y_hat)
+        y_hat = np.dot(X, w_, out=w.y_hat)
         y_hat += b
-    return {'y_hat': np.array(y_hat, dtype), }
+    return {'y_hat': np.array(y_hat, w.dtype), }
 
 
 def loss(params, inputs, hyper={}, workspace=None, functions={}):
     """Return the objective."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
-    dtype = w.dtype
     with np.errstate(all="ignore"):
         X = arrays['X']
         y = arrays['y']
         w_ = arrays['w']
         b = arrays['b']
         lambda_ = arrays['lambda']
-        n_d = w.sizes['d']
-        n_n = w.sizes['n']
         # ŷ = X w + b
-        y_hat = np.matmul(X, w_, out=w.y_hat)
+        y_hat = np.dot(X, w_, out=w.y_hat)
         y_hat += b
         # L = ½ ‖y − ŷ‖²
-        L_part_2 = np.subtract(y, y_hat, out=w.L_part_2)
-        L_part = np.vdot(L_part_2, L_part_2)
+        y_hat -= y
+        d_y_hat = y_hat
+        L_part = np.vdot(d_y_hat, d_y_hat)
         L = L_part * 0.5
         # s = λ/2 ‖w‖²
         s_part_2 = np.vdot(w_, w_)
@@ -156,21 +158,19 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
 def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
     """Return the objective and its gradients by name; those are arrays of the workspace, valid until its next use."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
-    dtype = w.dtype
     with np.errstate(all="ignore"):
         X = arrays['X']
         y = arrays['y']
         w_ = arrays['w']
         b = arrays['b']
         lambda_ = arrays['lambda']
-        n_d = w.sizes['d']
-        n_n = w.sizes['n']
         # ŷ = X w + b
-        y_hat = np.matmul(X, w_, out=w.y_hat)
+        y_hat = np.dot(X, w_, out=w.y_hat)
         y_hat += b
         # L = ½ ‖y − ŷ‖²
-        L_part_2 = np.subtract(y, y_hat, out=w.L_part_2)
-        L_part = np.vdot(L_part_2, L_part_2)
+        y_hat -= y
+        d_y_hat = y_hat
+        L_part = np.vdot(d_y_hat, d_y_hat)
         L = L_part * 0.5
         # s = λ/2 ‖w‖²
         s_part_2 = np.vdot(w_, w_)
@@ -178,14 +178,12 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         s = s_part * 0.5
         # J = L + s
         J = L + s
-        # ∂J/∂ŷ = ŷ − y
-        d_y_hat = np.subtract(y_hat, y, out=w.d_y_hat)
         # ∂J/∂w = Xᵀ (∂J/∂ŷ) + λ w
-        d_w_ = np.matmul(X.T, d_y_hat, out=w.d_w_)
+        d_w_ = np.dot(X.T, d_y_hat, out=w.d_w_)
         d_w__part = np.multiply(w_, lambda_, out=w.d_w__part)
         d_w_ += d_w__part
         # ∂J/∂b = sum(∂J/∂ŷ)
-        d_b = np.sum(d_y_hat)
+        d_b = np.vdot(d_y_hat, w.ones)
     return float(J), {
         'w': d_w_,
         'b': np.asarray(d_b, w.dtype),
@@ -204,4 +202,24 @@ def init(seed=0, dtype=np.float32, sizes={}):
         'w': (random.standard_normal((sizes['d'],)) / math.sqrt(sizes['d'])).astype(dtype),
         'b': np.zeros((), dtype),
     }
-# symbackprop-seal:937593574e612e03
+
+
+def _matmul(a, b, out):
+    """a @ b. BLAS multiplies pieces of up to a million products without packing them first, which pays where a side is short."""
+    rows, inner = a.shape
+    columns = b.shape[1]
+    if inner == 1:
+        return np.dot(a, b, out=out)
+    if rows * inner * columns > 1_000_000:
+        if 1 < rows <= 64:
+            piece = max(16, 1_000_000 // (rows * inner) // 16 * 16)
+            for start in range(0, columns, piece):
+                np.matmul(a, b[:, start : start + piece], out=out[:, start : start + piece])
+            return out
+        if inner <= 32:
+            piece = max(16, 1_000_000 // (inner * columns) // 16 * 16)
+            for start in range(0, rows, piece):
+                np.matmul(a[start : start + piece], b, out=out[start : start + piece])
+            return out
+    return np.matmul(a, b, out=out)
+# symbackprop-seal:683c0e8038d61b36

@@ -51,75 +51,83 @@ class Workspace:
         n_p = self.sizes.setdefault('p', 1)
         n_q = self.sizes.setdefault('q', 1)
         n_s = self.sizes.setdefault('s', 1)
-        self.Z_part_2 = np.empty((n_n, n_s - n_k + 1, n_s - n_k + 1, n_c, n_k, n_k,), dtype)
-        self.Z_part = np.empty((n_n, n_s - n_k + 1, n_s - n_k + 1, n_f,), dtype)
-        self.Z = np.empty((n_n, n_f, n_s - n_k + 1, n_s - n_k + 1,), dtype)
-        self.A = np.empty((n_n, n_f, n_s - n_k + 1, n_s - n_k + 1,), dtype)
-        self.P = np.empty((n_n, n_f, n_p, n_p,), dtype)
-        self.o = np.empty((n_n, n_q,), dtype)
+        self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
+        self.zeros = np.zeros(n_s - n_k + 1 if n_s - n_k + 1 >= 32 else (), dtype)
+        self.ones_2 = np.full((n_q,), 1.0, dtype)
+        self.ones = np.full((n_n,), 1.0, dtype)
+        self.starts = n_q * np.arange((n_n)).reshape(n_n)
+        self.places = _places((((2, 1,), 0), ((2, 1,), 0),), (n_p, 2, n_p, 2,), (n_s - n_k + 1, n_s - n_k + 1,))
+        self.lowest = np.finfo(dtype).min
+        self.Z_part_2 = np.empty((n_n, n_s - n_k + 1, n_s - n_k + 1, n_c, n_k, n_k), dtype)
+        self.Z_part = np.empty((n_n, n_s - n_k + 1, n_s - n_k + 1, n_f), dtype)
+        self.d_A = _part(self.Z_part, (n_n, n_f, n_s - n_k + 1, n_s - n_k + 1))
+        self.Z = np.empty((n_n, n_f, n_s - n_k + 1, n_s - n_k + 1), dtype)
+        self.d_K_part = _part(self.Z, (n_f, n_n, n_s - n_k + 1, n_s - n_k + 1))
+        self.P = np.empty((n_n, n_f, n_p, n_p), dtype)
+        self.o = np.empty((n_n, n_q), dtype)
+        self.L_part_10 = np.empty((n_n,), dtype)
+        self.L_part_9 = np.empty((n_n, n_q), dtype)
+        self.L_part_8 = np.empty((n_n,), dtype)
         self.L_part_7 = np.empty((n_n,), dtype)
-        self.L_part_7_scratch = np.empty((n_n, n_q,), dtype)
-        self.L_part_4 = np.empty((n_n, n_q,), dtype)
-        self.d_o_part = np.empty((n_n, n_q,), dtype)
-        self.d_o = np.empty((n_n, n_q,), dtype)
-        self.d_P = np.empty((n_n, n_f, n_p, n_p,), dtype)
-        self.d_A_part_7 = np.empty((n_n, n_f, n_p, n_p, 2, 2,), dtype)
-        self.d_A_part_6 = np.empty((n_n, n_f, n_p, n_p, 2, 2,), bool)
-        self.d_A_part_5 = np.empty((n_n, n_f, n_p, n_p,), dtype)
-        self.d_A_part_3 = np.empty((n_n, n_f, n_p, 2, n_p, 2,), dtype)
-        self.d_A_part_2 = np.empty((n_s - n_k + 1, n_n, n_f, n_p, 2,), dtype)
-        self.d_A_part = np.empty((n_s - n_k + 1, n_s - n_k + 1, n_n, n_f,), dtype)
-        self.d_Z_part = np.empty((n_n, n_f, n_s - n_k + 1, n_s - n_k + 1,), bool)
-        self.d_Z = np.empty((n_n, n_f, n_s - n_k + 1, n_s - n_k + 1,), dtype)
-        self.d_K_part_2 = np.empty((n_f, n_n, n_s - n_k + 1, n_s - n_k + 1,), dtype)
-        self.d_K_part = np.empty((n_n, n_s - n_k + 1, n_s - n_k + 1, n_c, n_k, n_k,), dtype)
-        self.d_K = np.empty((n_f, n_c, n_k, n_k,), dtype)
-        self.d_b1 = np.empty((n_f,), dtype)
-        self.d_W = np.empty((n_q, n_f, n_p, n_p,), dtype)
+        self.L_part_5 = np.empty((n_n,), np.intp)
+        self.d_W = np.empty((n_q, n_f, n_p, n_p), dtype)
         self.d_b2 = np.empty((n_q,), dtype)
+        self.d_P = np.empty((n_n, n_f, n_p, n_p), dtype)
+        self.d_A_part_4 = np.empty((n_n, n_f, n_p, n_p, 2, 2), bool)
+        self.d_A_part = np.empty((n_n, n_f, n_p, 2, n_p, 2), dtype)
+        self.d_Z_part = np.empty((n_n, n_f, n_s - n_k + 1, n_s - n_k + 1), bool)
+        self.d_K = np.empty((n_f, n_c, n_k, n_k), dtype)
+        self.d_b1 = np.empty((n_f,), dtype)
 
 
-def _arrays(params, inputs, dtype, kinds):
-    """Return the arrays of those kinds by name, in the dtype of the parameters, and the sizes read from them."""
-    arrays, sizes, shapes = {}, {}, {}
-    for name, kind, axes, classes in _DECLARED:
-        if kind not in kinds:
-            continue
-        given = params if kind == "parameter" else inputs
-        if name not in given:
-            raise ValueError(f"{'params' if kind == 'parameter' else 'inputs'} lacks {name!r}")
-        array = np.asarray(given[name])
-        if array.dtype.kind not in ("iu" if classes is not None else "biuf"):
-            raise ValueError(f"{name} has the dtype {array.dtype}; {'integers' if classes is not None else 'real numbers'} are needed")
-        array = np.ascontiguousarray(array, np.intp if classes is not None else dtype).reshape(array.shape)
-        wanted = "(" + ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else str(axis) for axis in axes) + ")"
-        fits = array.ndim == len(axes) and all(
-            size == (axis if isinstance(axis, int) else sizes.setdefault(axis, size)) for axis, size in zip(axes, array.shape)
-        )
-        if not fits:
-            raise ValueError(f"{name} has the shape {array.shape}; {wanted} is needed")
-        if 0 in array.shape:
-            raise ValueError(f"{name} is empty: its shape is {array.shape}")
-        arrays[name], shapes[name] = array, classes
-    for name, classes in shapes.items():
-        count = sizes.get(classes, classes) if classes is not None else None
-        if isinstance(count, int) and arrays[name].size and not 0 <= arrays[name].min() <= arrays[name].max() < count:
-            raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
-    known = {name for name, *_ in _DECLARED}
-    unknown = sorted(str(name) for name in {*params, *inputs} - known)
-    if unknown:
-        raise ValueError(f"the model has no {', '.join(unknown)}")
-    return arrays, sizes
+def _array(name, array, axes, classes, dtype, sizes):
+    """Return one array, contiguous and of that dtype, after checking it; the sizes of its axes are added to ``sizes``."""
+    array = np.asarray(array)
+    if array.dtype.kind not in ("iu" if classes is not None else "biuf"):
+        raise ValueError(f"{name} has the dtype {array.dtype}; {'integers' if classes is not None else 'real numbers'} are needed")
+    wanted = "(" + ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else str(axis) for axis in axes) + ")"
+    fits = array.ndim == len(axes) and all(
+        size == (axis if isinstance(axis, int) else sizes.setdefault(axis, size)) for axis, size in zip(axes, array.shape)
+    )
+    if not fits:
+        raise ValueError(f"{name} has the shape {array.shape}; {wanted} is needed")
+    if 0 in array.shape:
+        raise ValueError(f"{name} is empty: its shape is {array.shape}")
+    return np.ascontiguousarray(array, dtype).reshape(array.shape)
+
+
+def _check_classes(name, array, count):
+    """Raise where an entry is no class: as unsigned numbers the negative ones are the largest."""
+    if array.view(np.uintp).max() >= count:
+        raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
 
 
 def _prepare(params, inputs, hyper, workspace, functions, kinds):
     """Check what was given; return the arrays and hyper-parameters by name, and the workspace."""
-    dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
-    dtype = workspace.dtype if workspace is not None else np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
-    arrays, sizes = _arrays(params, inputs, dtype, kinds)
-    unknown = sorted(set(hyper) - set(_HYPER))
-    if unknown:
-        raise ValueError(f"there is no hyper-parameter {', '.join(unknown)}")
+    if workspace is None:
+        dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
+        dtype, shapes = np.result_type(*dtypes) if dtypes else np.dtype(np.float64), {}
+    else:
+        dtype, shapes = workspace.dtype, workspace.shapes
+    arrays, sizes, index, used = {}, {}, np.dtype(np.intp), 0
+    for name, kind, axes, classes in _DECLARED:
+        if kind not in kinds:
+            continue
+        given = params if kind == "parameter" else inputs
+        array, wanted = given.get(name), dtype if classes is None else index
+        if array is None:
+            raise ValueError(f"{'params' if kind == 'parameter' else 'inputs'} lacks {name!r}")
+        ready = type(array) is np.ndarray and array.dtype == wanted and array.flags.c_contiguous
+        if not (ready and array.shape == shapes.get(name)):
+            array = _array(name, array, axes, classes, wanted, sizes)
+        arrays[name] = array
+        used += 1
+    if used < len(params) + len(inputs):
+        unknown = sorted(str(name) for name in {*params, *inputs} - {name for name, *_ in _DECLARED})
+        if unknown:
+            raise ValueError(f"the model has no {', '.join(unknown)}")
+    if hyper and not hyper.keys() <= _HYPER.keys():
+        raise ValueError(f"there is no hyper-parameter {', '.join(sorted(set(hyper) - set(_HYPER)))}")
     for name, default in _HYPER.items():
         value = hyper.get(name, default)
         if value is None:
@@ -130,9 +138,11 @@ def _prepare(params, inputs, hyper, workspace, functions, kinds):
         raise ValueError(f"the model leaves {', '.join(missing)} open: give it in functions")
     if workspace is None:
         workspace = Workspace(dtype, **sizes)
-    wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
-    if wrong:
+    elif any(workspace.sizes.get(name, size) != size for name, size in sizes.items()):
+        wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
         raise ValueError(f"the workspace has other sizes: it has {workspace.sizes}, the arrays {wrong}")
+    if 'y' in arrays:
+        _check_classes('y', arrays['y'], workspace.sizes['q'])
     return arrays, workspace
 
 
@@ -140,7 +150,6 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
     """Return the model's outputs as arrays by name; targets are not needed."""
     inputs = {name: value for name, value in inputs.items() if name not in {n for n, kind, *_ in _DECLARED if kind == "target"}}
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input"))
-    dtype = w.dtype
     with np.errstate(all="ignore"):
         x = arrays['x']
         K = arrays['K']
@@ -159,25 +168,24 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         Z_part_3 = _window(Z_part_4, 4, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
         Z_part_2 = w.Z_part_2
         np.copyto(Z_part_2, Z_part_3.transpose(0, 2, 4, 1, 3, 5))
-        np.matmul(Z_part_2.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_c * n_k * n_k), K.transpose(1, 2, 3, 0).reshape(n_c * n_k * n_k, n_f), out=w.Z_part.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_f))
+        _matmul(Z_part_2.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_c * n_k * n_k), K.transpose(1, 2, 3, 0).reshape(n_c * n_k * n_k, n_f), w.Z_part.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_f))
         Z_part = w.Z_part
         Z = np.add(Z_part.transpose(0, 3, 1, 2), b1[None, :, None, None], out=w.Z)
         # A[i, j, l, r] = relu(Z[i, j, l, r])
-        A = np.maximum(Z, 0, out=w.A)
+        A = np.maximum(Z, w.zeros, out=w.Z)
         # P[l, f, i, j] = max[r, t](A[l, f, 2 i + r, 2 j + t])
         P_part_2 = _window(A, 2, ((n_p, 2), (2, 1),), 0)
         P_part = _window(P_part_2, 4, ((n_p, 2), (2, 1),), 0)
-        P = np.max(P_part.transpose(0, 1, 2, 4, 3, 5), axis=(4, 5), out=w.P)
+        P = _max_window(P_part.transpose(0, 1, 2, 4, 3, 5), (4, 5), w.P)
         # O[i, r] = Σ[j, l, t](W[r, j, l, t] P[i, j, l, t]) + b2[r]
-        o = np.matmul(P.reshape(n_n, n_f * n_p * n_p), W.transpose(1, 2, 3, 0).reshape(n_f * n_p * n_p, n_q), out=w.o)
+        o = _matmul(P.reshape(n_n, n_f * n_p * n_p), W.transpose(1, 2, 3, 0).reshape(n_f * n_p * n_p, n_q), w.o)
         o += b2
-    return {'o': np.array(o, dtype), }
+    return {'o': np.array(o, w.dtype), }
 
 
 def loss(params, inputs, hyper={}, workspace=None, functions={}):
     """Return the objective."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
-    dtype = w.dtype
     with np.errstate(all="ignore"):
         x = arrays['x']
         y = arrays['y']
@@ -197,26 +205,32 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         Z_part_3 = _window(Z_part_4, 4, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
         Z_part_2 = w.Z_part_2
         np.copyto(Z_part_2, Z_part_3.transpose(0, 2, 4, 1, 3, 5))
-        np.matmul(Z_part_2.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_c * n_k * n_k), K.transpose(1, 2, 3, 0).reshape(n_c * n_k * n_k, n_f), out=w.Z_part.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_f))
+        _matmul(Z_part_2.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_c * n_k * n_k), K.transpose(1, 2, 3, 0).reshape(n_c * n_k * n_k, n_f), w.Z_part.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_f))
         Z_part = w.Z_part
         Z = np.add(Z_part.transpose(0, 3, 1, 2), b1[None, :, None, None], out=w.Z)
         # A[i, j, l, r] = relu(Z[i, j, l, r])
-        A = np.maximum(Z, 0, out=w.A)
+        A = np.maximum(Z, w.zeros, out=w.Z)
         # P[l, f, i, j] = max[r, t](A[l, f, 2 i + r, 2 j + t])
         P_part_2 = _window(A, 2, ((n_p, 2), (2, 1),), 0)
         P_part = _window(P_part_2, 4, ((n_p, 2), (2, 1),), 0)
-        P = np.max(P_part.transpose(0, 1, 2, 4, 3, 5), axis=(4, 5), out=w.P)
+        P = _max_window(P_part.transpose(0, 1, 2, 4, 3, 5), (4, 5), w.P)
         # O[i, r] = Σ[j, l, t](W[r, j, l, t] P[i, j, l, t]) + b2[r]
-        o = np.matmul(P.reshape(n_n, n_f * n_p * n_p), W.transpose(1, 2, 3, 0).reshape(n_f * n_p * n_p, n_q), out=w.o)
+        o = _matmul(P.reshape(n_n, n_f * n_p * n_p), W.transpose(1, 2, 3, 0).reshape(n_f * n_p * n_p, n_q), w.o)
         o += b2
         # L = mean(logsumexp(O)) − sum(O ⊙ onehot(y))/n
-        L_part_7 = _logsumexp(o, (1,), w.L_part_7, w.L_part_7_scratch)
-        L_part_6 = np.sum(L_part_7)
-        L_part_5 = np.broadcast_to(((-1) * np.arange(n_q)[None, :] + y[:, None]) == 0, (n_n, n_q,))
-        L_part_4 = np.multiply(o, L_part_5, out=w.L_part_4)
-        L_part_3 = np.sum(L_part_4)
-        L_part_2 = L_part_6 / n_n
-        L_part = L_part_3 / n_n
+        L_part_10 = np.maximum.reduce(o, axis=1, out=w.L_part_10)
+        L_part_10 = np.maximum(L_part_10, w.lowest, out=w.L_part_10)
+        L_part_9 = np.subtract(o, L_part_10[:, None], out=w.L_part_9)
+        L_part_9 = np.exp(L_part_9, out=w.L_part_9)
+        L_part_8 = np.dot(L_part_9, w.ones_2, out=w.L_part_8)
+        L_part_7 = np.log(L_part_8, out=w.L_part_7)
+        L_part_7 += L_part_10
+        L_part_6 = np.vdot(L_part_7, w.ones)
+        L_part_5 = np.add(y, w.starts, out=w.L_part_5)
+        L_part_4 = o.take(L_part_5, out=w.L_part_10, mode="clip")
+        L_part_3 = np.vdot(L_part_4, w.ones)
+        L_part_2 = L_part_6 * (1.0 / n_n)
+        L_part = L_part_3 * (1.0 / n_n)
         L = L_part_2 - L_part
     return float(L)
 
@@ -224,7 +238,6 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
 def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
     """Return the objective and its gradients by name; those are arrays of the workspace, valid until its next use."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
-    dtype = w.dtype
     with np.errstate(all="ignore"):
         x = arrays['x']
         y = arrays['y']
@@ -244,66 +257,64 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         Z_part_3 = _window(Z_part_4, 4, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
         Z_part_2 = w.Z_part_2
         np.copyto(Z_part_2, Z_part_3.transpose(0, 2, 4, 1, 3, 5))
-        np.matmul(Z_part_2.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_c * n_k * n_k), K.transpose(1, 2, 3, 0).reshape(n_c * n_k * n_k, n_f), out=w.Z_part.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_f))
+        _matmul(Z_part_2.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_c * n_k * n_k), K.transpose(1, 2, 3, 0).reshape(n_c * n_k * n_k, n_f), w.Z_part.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_f))
         Z_part = w.Z_part
         Z = np.add(Z_part.transpose(0, 3, 1, 2), b1[None, :, None, None], out=w.Z)
         # A[i, j, l, r] = relu(Z[i, j, l, r])
-        A = np.maximum(Z, 0, out=w.A)
+        A = np.maximum(Z, w.zeros, out=w.Z)
         # P[l, f, i, j] = max[r, t](A[l, f, 2 i + r, 2 j + t])
         P_part_2 = _window(A, 2, ((n_p, 2), (2, 1),), 0)
         P_part = _window(P_part_2, 4, ((n_p, 2), (2, 1),), 0)
-        P = np.max(P_part.transpose(0, 1, 2, 4, 3, 5), axis=(4, 5), out=w.P)
+        P = _max_window(P_part.transpose(0, 1, 2, 4, 3, 5), (4, 5), w.P)
         # O[i, r] = Σ[j, l, t](W[r, j, l, t] P[i, j, l, t]) + b2[r]
-        o = np.matmul(P.reshape(n_n, n_f * n_p * n_p), W.transpose(1, 2, 3, 0).reshape(n_f * n_p * n_p, n_q), out=w.o)
+        o = _matmul(P.reshape(n_n, n_f * n_p * n_p), W.transpose(1, 2, 3, 0).reshape(n_f * n_p * n_p, n_q), w.o)
         o += b2
         # L = mean(logsumexp(O)) − sum(O ⊙ onehot(y))/n
-        L_part_7 = _logsumexp(o, (1,), w.L_part_7, w.L_part_7_scratch)
-        L_part_6 = np.sum(L_part_7)
-        L_part_5 = np.broadcast_to(((-1) * np.arange(n_q)[None, :] + y[:, None]) == 0, (n_n, n_q,))
-        L_part_4 = np.multiply(o, L_part_5, out=w.L_part_4)
-        L_part_3 = np.sum(L_part_4)
-        L_part_2 = L_part_6 / n_n
-        L_part = L_part_3 / n_n
+        L_part_10 = np.maximum.reduce(o, axis=1, out=w.L_part_10)
+        L_part_10 = np.maximum(L_part_10, w.lowest, out=w.L_part_10)
+        L_part_9 = np.subtract(o, L_part_10[:, None], out=w.L_part_9)
+        L_part_9 = np.exp(L_part_9, out=w.L_part_9)
+        L_part_8 = np.dot(L_part_9, w.ones_2, out=w.L_part_8)
+        L_part_7 = np.log(L_part_8, out=w.L_part_7)
+        L_part_7 += L_part_10
+        L_part_6 = np.vdot(L_part_7, w.ones)
+        L_part_5 = np.add(y, w.starts, out=w.L_part_5)
+        L_part_4 = o.take(L_part_5, out=w.L_part_10, mode="clip")
+        L_part_3 = np.vdot(L_part_4, w.ones)
+        L_part_2 = L_part_6 * (1.0 / n_n)
+        L_part = L_part_3 * (1.0 / n_n)
         L = L_part_2 - L_part
         # ∂L/∂O = (softmax(O) − onehot(y))/n
-        d_o_part = np.subtract(o, L_part_7[:, None], out=w.d_o_part)
-        d_o_part = np.exp(d_o_part, out=w.d_o_part)
-        d_o = w.d_o
-        np.copyto(d_o, d_o_part)
-        _add_at_class(d_o, y, -1.0)
-        d_o /= n_n
-        # ∂L/∂P[l, f, i, j] = Σ[r]((∂L/∂O[l, r]) W[r, f, i, j])
-        np.matmul(d_o, W.reshape(n_q, n_f * n_p * n_p), out=w.d_P.reshape(n_n, n_f * n_p * n_p))
-        d_P = w.d_P
-        # ∂L/∂A[i, j, l, r] = Σ[t, v]([0 ≤ l − 2 t < 2] [0 ≤ r − 2 v < 2] [P[i, j, t, v] = A[i, j, l, r]] (∂L/∂P[i, j, t, v]/Σ[b, e]([P[i, j, t, v] = A[i, j, 2 t + b, 2 v + e]])))
-        d_A_part_7 = np.negative(P_part.transpose(0, 1, 2, 4, 3, 5), out=w.d_A_part_7)
-        d_A_part_7 += P[:, :, :, :, None, None]
-        d_A_part_6 = np.equal(d_A_part_7, 0, out=w.d_A_part_6)
-        d_A_part_5 = np.sum(d_A_part_6, axis=(4, 5), out=w.d_A_part_5)
-        d_P /= d_A_part_5
-        d_A_part_4 = d_P
-        d_A_part_3 = np.multiply(d_A_part_4[:, :, :, None, :, None], d_A_part_6.transpose(0, 1, 2, 4, 3, 5), out=w.d_A_part_3)
-        d_A_part_2 = _scatter_window(d_A_part_3.transpose(2, 3, 0, 1, 4, 5), (2, 1,), 0, w.d_A_part_2)
-        d_A_part = _scatter_window(d_A_part_2.transpose(3, 4, 0, 1, 2), (2, 1,), 0, w.d_A_part)
-        # ∂L/∂Z[l, f, i, j] = (∂L/∂A[l, f, i, j]) relu′(Z[l, f, i, j])
-        d_Z_part = np.greater(Z, 0, out=w.d_Z_part)
-        d_Z = np.multiply(d_A_part.transpose(2, 3, 1, 0), d_Z_part, out=w.d_Z)
-        # ∂L/∂K[i, j, l, r] = Σ[t, u, v]((∂L/∂Z[t, i, u, v]) x[t, j, l + u, r + v])
-        d_K_part_4 = _window(x, 2, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
-        d_K_part_3 = _window(d_K_part_4, 4, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
-        d_K_part_2 = w.d_K_part_2
-        np.copyto(d_K_part_2, d_Z.transpose(1, 0, 2, 3))
-        d_K_part = w.d_K_part
-        np.copyto(d_K_part, d_K_part_3.transpose(0, 2, 4, 1, 3, 5))
-        np.matmul(d_K_part_2.reshape(n_f, n_n * (n_s - n_k + 1) * (n_s - n_k + 1)), d_K_part.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_c * n_k * n_k), out=w.d_K.reshape(n_f, n_c * n_k * n_k))
-        d_K = w.d_K
-        # ∂L/∂b1[i] = Σ[j, l, r](∂L/∂Z[j, i, l, r])
-        d_b1 = np.sum(d_Z, axis=(0, 2, 3), out=w.d_b1)
+        L_part_9 /= L_part_8[:, None]
+        d_o = L_part_9
+        d_o.reshape(-1)[L_part_5] += -1.0
+        d_o *= (1.0 / n_n)
         # ∂L/∂W[i, j, l, r] = Σ[t]((∂L/∂O[t, i]) P[t, j, l, r])
-        np.matmul(d_o.T, P.reshape(n_n, n_f * n_p * n_p), out=w.d_W.reshape(n_q, n_f * n_p * n_p))
+        _matmul(d_o.T, P.reshape(n_n, n_f * n_p * n_p), w.d_W.reshape(n_q, n_f * n_p * n_p))
         d_W = w.d_W
         # ∂L/∂b2 = (∂L/∂O)ᵀ 𝟏
-        d_b2 = np.sum(d_o, axis=0, out=w.d_b2)
+        d_b2 = np.dot(w.ones, d_o, out=w.d_b2)
+        # ∂L/∂P[l, f, i, j] = Σ[r]((∂L/∂O[l, r]) W[r, f, i, j])
+        _matmul(d_o, W.reshape(n_q, n_f * n_p * n_p), w.d_P.reshape(n_n, n_f * n_p * n_p))
+        d_P = w.d_P
+        # ∂L/∂A[i, j, l, r] = Σ[t, v]([0 ≤ l − 2 t < 2] [0 ≤ r − 2 v < 2] [P[i, j, t, v] = A[i, j, l, r]] (∂L/∂P[i, j, t, v]/Σ[b, e]([P[i, j, t, v] = A[i, j, 2 t + b, 2 v + e]])))
+        d_A_part_4 = np.equal(P[:, :, :, :, None, None], P_part.transpose(0, 1, 2, 4, 3, 5), out=w.d_A_part_4)
+        d_A_part_3 = np.add.reduce(d_A_part_4, axis=(4, 5), out=w.P)
+        d_P /= d_A_part_3
+        d_A_part_2 = d_P
+        d_A_part = np.multiply(d_A_part_2[:, :, :, None, :, None], d_A_part_4.transpose(0, 1, 2, 4, 3, 5), out=w.d_A_part)
+        d_A = _scatter_windows(d_A_part, w.places, (0, 1, 2, 3), w.d_A)
+        # ∂L/∂Z[l, f, i, j] = (∂L/∂A[l, f, i, j]) relu′(Z[l, f, i, j])
+        d_Z_part = np.greater(A, 0.0, out=w.d_Z_part)
+        d_A *= d_Z_part
+        d_Z = d_A
+        # ∂L/∂K[i, j, l, r] = Σ[t, u, v]((∂L/∂Z[t, i, u, v]) x[t, j, l + u, r + v])
+        d_K_part = w.d_K_part
+        np.copyto(d_K_part, d_Z.transpose(1, 0, 2, 3))
+        _matmul(d_K_part.reshape(n_f, n_n * (n_s - n_k + 1) * (n_s - n_k + 1)), Z_part_2.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_c * n_k * n_k), w.d_K.reshape(n_f, n_c * n_k * n_k))
+        d_K = w.d_K
+        # ∂L/∂b1[i] = Σ[j, l, r](∂L/∂Z[j, i, l, r])
+        d_b1 = np.add.reduce(d_Z, axis=(0, 2, 3), out=w.d_b1)
     return float(L), {
         'K': d_K,
         'b1': d_b1,
@@ -328,46 +339,71 @@ def init(seed=0, dtype=np.float32, sizes={}):
     }
 
 
-def _add_at_class(array, classes, amount):
-    """Add the amount to one entry of each row along the last axis: that of the row's class."""
-    if classes.ndim == 0:
-        array[classes] += amount
-    else:
-        places = classes[..., None]
-        np.put_along_axis(array, places, np.take_along_axis(array, places, -1) + amount, -1)
+def _matmul(a, b, out):
+    """a @ b. BLAS multiplies pieces of up to a million products without packing them first, which pays where a side is short."""
+    rows, inner = a.shape
+    columns = b.shape[1]
+    if inner == 1:
+        return np.dot(a, b, out=out)
+    if rows * inner * columns > 1_000_000:
+        if 1 < rows <= 64:
+            piece = max(16, 1_000_000 // (rows * inner) // 16 * 16)
+            for start in range(0, columns, piece):
+                np.matmul(a, b[:, start : start + piece], out=out[:, start : start + piece])
+            return out
+        if inner <= 32:
+            piece = max(16, 1_000_000 // (inner * columns) // 16 * 16)
+            for start in range(0, rows, piece):
+                np.matmul(a[start : start + piece], b, out=out[start : start + piece])
+            return out
+    return np.matmul(a, b, out=out)
 
 
-def _logsumexp(x, axes, out, scratch):
-    """log of the sum of exp(x) over the axes, shifted by the largest entry."""
-    shift = np.max(x, axis=axes, keepdims=True)
-    shift = np.where(np.isfinite(shift), shift, 0)
-    np.subtract(x, shift, out=scratch)
-    np.exp(scratch, out=scratch)
-    total = np.sum(scratch, axis=axes, out=out)
-    if out is None:
-        return np.log(total) + np.squeeze(shift, axes)
-    np.log(out, out=out)
-    out += np.squeeze(shift, axes)
+def _max_window(windows, axes, out):
+    """The largest entry of each window, whose axes are few: one place in the windows after the other."""
+    windows = np.moveaxis(windows, axes, range(len(axes)))
+    places = np.ndindex(*windows.shape[: len(axes)])
+    np.copyto(out, windows[next(places)])
+    for place in places:
+        np.maximum(out, windows[place], out=out)
     return out
 
 
-def _scatter_window(source, steps, offset, out):
-    """Add source[i, ...] to out[offset + sum of step * i]; what falls outside is dropped. The longest index is a slice."""
+def _part(array, shape):
+    """The first entries of an array's memory, in another shape."""
+    return array.reshape(-1)[: math.prod(shape)].reshape(shape)
+
+
+def _places(steps, source, target):
+    """Where entries go in out[offset + sum of step * i] += source[i], for each target axis of its own: pairs of indices.
+
+    ``steps`` holds for each target axis the steps of the source's axes that lead to it, and the offset. The longest of those
+    axes is a slice, the others are gone through; what falls outside the target is left out.
+    """
+    pairs, first = [((), ())], 0
+    for (coefficients, offset), length in zip(steps, target):
+        sizes = source[first : first + len(coefficients)]
+        first += len(sizes)
+        long = max(range(len(sizes)), key=sizes.__getitem__)
+        step, choices = coefficients[long], []
+        for rest in np.ndindex(*(1 if axis == long else size for axis, size in enumerate(sizes))):
+            start = offset + sum(c * i for c, i in zip(coefficients, rest))
+            inside = [i for i in range(sizes[long]) if 0 <= start + step * i < length]
+            if inside:
+                ends = (start + step * inside[0], start + step * inside[-1])
+                stop = ends[1] + (1 if step > 0 else -1)
+                place = slice(ends[0], None if stop < 0 else stop, step)
+                choices.append(((*rest[:long], slice(inside[0], inside[-1] + 1), *rest[long + 1 :]), place))
+        pairs = [((*a, *source_index), (*b, place)) for a, b in pairs for source_index, place in choices]
+    return pairs
+
+
+def _scatter_windows(source, places, order, out):
+    """Add entries of source up at the places; ``order`` says where the source's leading axes and the targets lie in out."""
     out.fill(0)
-    sizes = source.shape[: len(steps)]
-    long = max(range(len(sizes)), key=lambda k: sizes[k])
-    step, length = steps[long], out.shape[0]
-    for rest in np.ndindex(*(size for k, size in enumerate(sizes) if k != long)):
-        place = [*rest[:long], slice(None), *rest[long:]]
-        start = offset + sum(c * i for c, i in zip([c for k, c in enumerate(steps) if k != long], rest))
-        inside = [i for i in (0, sizes[long] - 1) if 0 <= start + step * i < length]
-        if len(inside) == 2 and step > 0:
-            out[start : start + step * (sizes[long] - 1) + 1 : step] += source[tuple(place)]
-            continue
-        rows = source[tuple(place)]
-        for i in range(sizes[long]):
-            if 0 <= start + step * i < length:
-                out[start + step * i] += rows[i]
+    target = out.transpose(order)
+    for index, place in places:
+        target[(..., *place)] += source[(..., *index)]
     return out
 
 
@@ -384,4 +420,4 @@ def _window(array, axis, steps, offset):
     shape = (*array.shape[:axis], *(size for size, _ in steps), *array.shape[axis + 1 :])
     strides = (*array.strides[:axis], *(step * stride for _, step in steps), *array.strides[axis + 1 :])
     return np.lib.stride_tricks.as_strided(array[start], shape, strides, writeable=False)
-# symbackprop-seal:57f50563604aebdc
+# symbackprop-seal:355ad60c4b94efd3

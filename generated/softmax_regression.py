@@ -42,57 +42,69 @@ class Workspace:
         n_d = self.sizes.setdefault('d', 1)
         n_n = self.sizes.setdefault('n', 1)
         n_q = self.sizes.setdefault('q', 1)
-        self.o = np.empty((n_n, n_q,), dtype)
+        self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
+        self.ones_2 = np.full((n_q,), 1.0, dtype)
+        self.ones = np.full((n_n,), 1.0, dtype)
+        self.starts = n_q * np.arange((n_n)).reshape(n_n)
+        self.lowest = np.finfo(dtype).min
+        self.o = np.empty((n_n, n_q), dtype)
+        self.L_part_10 = np.empty((n_n,), dtype)
+        self.L_part_9 = np.empty((n_n, n_q), dtype)
+        self.L_part_8 = np.empty((n_n,), dtype)
         self.L_part_7 = np.empty((n_n,), dtype)
-        self.L_part_7_scratch = np.empty((n_n, n_q,), dtype)
-        self.L_part_4 = np.empty((n_n, n_q,), dtype)
-        self.d_o_part = np.empty((n_n, n_q,), dtype)
-        self.d_o = np.empty((n_n, n_q,), dtype)
-        self.d_W = np.empty((n_q, n_d,), dtype)
+        self.L_part_5 = np.empty((n_n,), np.intp)
+        self.d_W = np.empty((n_q, n_d), dtype)
         self.d_b = np.empty((n_q,), dtype)
 
 
-def _arrays(params, inputs, dtype, kinds):
-    """Return the arrays of those kinds by name, in the dtype of the parameters, and the sizes read from them."""
-    arrays, sizes, shapes = {}, {}, {}
-    for name, kind, axes, classes in _DECLARED:
-        if kind not in kinds:
-            continue
-        given = params if kind == "parameter" else inputs
-        if name not in given:
-            raise ValueError(f"{'params' if kind == 'parameter' else 'inputs'} lacks {name!r}")
-        array = np.asarray(given[name])
-        if array.dtype.kind not in ("iu" if classes is not None else "biuf"):
-            raise ValueError(f"{name} has the dtype {array.dtype}; {'integers' if classes is not None else 'real numbers'} are needed")
-        array = np.ascontiguousarray(array, np.intp if classes is not None else dtype).reshape(array.shape)
-        wanted = "(" + ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else str(axis) for axis in axes) + ")"
-        fits = array.ndim == len(axes) and all(
-            size == (axis if isinstance(axis, int) else sizes.setdefault(axis, size)) for axis, size in zip(axes, array.shape)
-        )
-        if not fits:
-            raise ValueError(f"{name} has the shape {array.shape}; {wanted} is needed")
-        if 0 in array.shape:
-            raise ValueError(f"{name} is empty: its shape is {array.shape}")
-        arrays[name], shapes[name] = array, classes
-    for name, classes in shapes.items():
-        count = sizes.get(classes, classes) if classes is not None else None
-        if isinstance(count, int) and arrays[name].size and not 0 <= arrays[name].min() <= arrays[name].max() < count:
-            raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
-    known = {name for name, *_ in _DECLARED}
-    unknown = sorted(str(name) for name in {*params, *inputs} - known)
-    if unknown:
-        raise ValueError(f"the model has no {', '.join(unknown)}")
-    return arrays, sizes
+def _array(name, array, axes, classes, dtype, sizes):
+    """Return one array, contiguous and of that dtype, after checking it; the sizes of its axes are added to ``sizes``."""
+    array = np.asarray(array)
+    if array.dtype.kind not in ("iu" if classes is not None else "biuf"):
+        raise ValueError(f"{name} has the dtype {array.dtype}; {'integers' if classes is not None else 'real numbers'} are needed")
+    wanted = "(" + ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else str(axis) for axis in axes) + ")"
+    fits = array.ndim == len(axes) and all(
+        size == (axis if isinstance(axis, int) else sizes.setdefault(axis, size)) for axis, size in zip(axes, array.shape)
+    )
+    if not fits:
+        raise ValueError(f"{name} has the shape {array.shape}; {wanted} is needed")
+    if 0 in array.shape:
+        raise ValueError(f"{name} is empty: its shape is {array.shape}")
+    return np.ascontiguousarray(array, dtype).reshape(array.shape)
+
+
+def _check_classes(name, array, count):
+    """Raise where an entry is no class: as unsigned numbers the negative ones are the largest."""
+    if array.view(np.uintp).max() >= count:
+        raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
 
 
 def _prepare(params, inputs, hyper, workspace, functions, kinds):
     """Check what was given; return the arrays and hyper-parameters by name, and the workspace."""
-    dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
-    dtype = workspace.dtype if workspace is not None else np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
-    arrays, sizes = _arrays(params, inputs, dtype, kinds)
-    unknown = sorted(set(hyper) - set(_HYPER))
-    if unknown:
-        raise ValueError(f"there is no hyper-parameter {', '.join(unknown)}")
+    if workspace is None:
+        dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
+        dtype, shapes = np.result_type(*dtypes) if dtypes else np.dtype(np.float64), {}
+    else:
+        dtype, shapes = workspace.dtype, workspace.shapes
+    arrays, sizes, index, used = {}, {}, np.dtype(np.intp), 0
+    for name, kind, axes, classes in _DECLARED:
+        if kind not in kinds:
+            continue
+        given = params if kind == "parameter" else inputs
+        array, wanted = given.get(name), dtype if classes is None else index
+        if array is None:
+            raise ValueError(f"{'params' if kind == 'parameter' else 'inputs'} lacks {name!r}")
+        ready = type(array) is np.ndarray and array.dtype == wanted and array.flags.c_contiguous
+        if not (ready and array.shape == shapes.get(name)):
+            array = _array(name, array, axes, classes, wanted, sizes)
+        arrays[name] = array
+        used += 1
+    if used < len(params) + len(inputs):
+        unknown = sorted(str(name) for name in {*params, *inputs} - {name for name, *_ in _DECLARED})
+        if unknown:
+            raise ValueError(f"the model has no {', '.join(unknown)}")
+    if hyper and not hyper.keys() <= _HYPER.keys():
+        raise ValueError(f"there is no hyper-parameter {', '.join(sorted(set(hyper) - set(_HYPER)))}")
     for name, default in _HYPER.items():
         value = hyper.get(name, default)
         if value is None:
@@ -103,9 +115,11 @@ def _prepare(params, inputs, hyper, workspace, functions, kinds):
         raise ValueError(f"the model leaves {', '.join(missing)} open: give it in functions")
     if workspace is None:
         workspace = Workspace(dtype, **sizes)
-    wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
-    if wrong:
+    elif any(workspace.sizes.get(name, size) != size for name, size in sizes.items()):
+        wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
         raise ValueError(f"the workspace has other sizes: it has {workspace.sizes}, the arrays {wrong}")
+    if 'y' in arrays:
+        _check_classes('y', arrays['y'], workspace.sizes['q'])
     return arrays, workspace
 
 
@@ -113,43 +127,42 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
     """Return the model's outputs as arrays by name; targets are not needed."""
     inputs = {name: value for name, value in inputs.items() if name not in {n for n, kind, *_ in _DECLARED if kind == "target"}}
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input"))
-    dtype = w.dtype
     with np.errstate(all="ignore"):
         x = arrays['x']
         W = arrays['W']
         b = arrays['b']
-        n_d = w.sizes['d']
-        n_n = w.sizes['n']
-        n_q = w.sizes['q']
         # O = X Wᵀ + 𝟏 bᵀ
-        o = np.matmul(x, W.T, out=w.o)
+        o = _matmul(x, W.T, w.o)
         o += b
-    return {'o': np.array(o, dtype), }
+    return {'o': np.array(o, w.dtype), }
 
 
 def loss(params, inputs, hyper={}, workspace=None, functions={}):
     """Return the objective."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
-    dtype = w.dtype
     with np.errstate(all="ignore"):
         x = arrays['x']
         y = arrays['y']
         W = arrays['W']
         b = arrays['b']
-        n_d = w.sizes['d']
         n_n = w.sizes['n']
-        n_q = w.sizes['q']
         # O = X Wᵀ + 𝟏 bᵀ
-        o = np.matmul(x, W.T, out=w.o)
+        o = _matmul(x, W.T, w.o)
         o += b
         # L = mean(logsumexp(O)) − sum(O ⊙ onehot(y))/n
-        L_part_7 = _logsumexp(o, (1,), w.L_part_7, w.L_part_7_scratch)
-        L_part_6 = np.sum(L_part_7)
-        L_part_5 = np.broadcast_to(((-1) * np.arange(n_q)[None, :] + y[:, None]) == 0, (n_n, n_q,))
-        L_part_4 = np.multiply(o, L_part_5, out=w.L_part_4)
-        L_part_3 = np.sum(L_part_4)
-        L_part_2 = L_part_6 / n_n
-        L_part = L_part_3 / n_n
+        L_part_10 = np.maximum.reduce(o, axis=1, out=w.L_part_10)
+        L_part_10 = np.maximum(L_part_10, w.lowest, out=w.L_part_10)
+        L_part_9 = np.subtract(o, L_part_10[:, None], out=w.L_part_9)
+        L_part_9 = np.exp(L_part_9, out=w.L_part_9)
+        L_part_8 = np.dot(L_part_9, w.ones_2, out=w.L_part_8)
+        L_part_7 = np.log(L_part_8, out=w.L_part_7)
+        L_part_7 += L_part_10
+        L_part_6 = np.vdot(L_part_7, w.ones)
+        L_part_5 = np.add(y, w.starts, out=w.L_part_5)
+        L_part_4 = o.take(L_part_5, out=w.L_part_10, mode="clip")
+        L_part_3 = np.vdot(L_part_4, w.ones)
+        L_part_2 = L_part_6 * (1.0 / n_n)
+        L_part = L_part_3 * (1.0 / n_n)
         L = L_part_2 - L_part
     return float(L)
 
@@ -157,38 +170,39 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
 def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
     """Return the objective and its gradients by name; those are arrays of the workspace, valid until its next use."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
-    dtype = w.dtype
     with np.errstate(all="ignore"):
         x = arrays['x']
         y = arrays['y']
         W = arrays['W']
         b = arrays['b']
-        n_d = w.sizes['d']
         n_n = w.sizes['n']
-        n_q = w.sizes['q']
         # O = X Wᵀ + 𝟏 bᵀ
-        o = np.matmul(x, W.T, out=w.o)
+        o = _matmul(x, W.T, w.o)
         o += b
         # L = mean(logsumexp(O)) − sum(O ⊙ onehot(y))/n
-        L_part_7 = _logsumexp(o, (1,), w.L_part_7, w.L_part_7_scratch)
-        L_part_6 = np.sum(L_part_7)
-        L_part_5 = np.broadcast_to(((-1) * np.arange(n_q)[None, :] + y[:, None]) == 0, (n_n, n_q,))
-        L_part_4 = np.multiply(o, L_part_5, out=w.L_part_4)
-        L_part_3 = np.sum(L_part_4)
-        L_part_2 = L_part_6 / n_n
-        L_part = L_part_3 / n_n
+        L_part_10 = np.maximum.reduce(o, axis=1, out=w.L_part_10)
+        L_part_10 = np.maximum(L_part_10, w.lowest, out=w.L_part_10)
+        L_part_9 = np.subtract(o, L_part_10[:, None], out=w.L_part_9)
+        L_part_9 = np.exp(L_part_9, out=w.L_part_9)
+        L_part_8 = np.dot(L_part_9, w.ones_2, out=w.L_part_8)
+        L_part_7 = np.log(L_part_8, out=w.L_part_7)
+        L_part_7 += L_part_10
+        L_part_6 = np.vdot(L_part_7, w.ones)
+        L_part_5 = np.add(y, w.starts, out=w.L_part_5)
+        L_part_4 = o.take(L_part_5, out=w.L_part_10, mode="clip")
+        L_part_3 = np.vdot(L_part_4, w.ones)
+        L_part_2 = L_part_6 * (1.0 / n_n)
+        L_part = L_part_3 * (1.0 / n_n)
         L = L_part_2 - L_part
         # ∂L/∂O = (softmax(O) − onehot(y))/n
-        d_o_part = np.subtract(o, L_part_7[:, None], out=w.d_o_part)
-        d_o_part = np.exp(d_o_part, out=w.d_o_part)
-        d_o = w.d_o
-        np.copyto(d_o, d_o_part)
-        _add_at_class(d_o, y, -1.0)
-        d_o /= n_n
+        L_part_9 /= L_part_8[:, None]
+        d_o = L_part_9
+        d_o.reshape(-1)[L_part_5] += -1.0
+        d_o *= (1.0 / n_n)
         # ∂L/∂W = (∂L/∂O)ᵀ X
-        d_W = np.matmul(d_o.T, x, out=w.d_W)
+        d_W = _matmul(d_o.T, x, w.d_W)
         # ∂L/∂b = (∂L/∂O)ᵀ 𝟏
-        d_b = np.sum(d_o, axis=0, out=w.d_b)
+        d_b = np.dot(w.ones, d_o, out=w.d_b)
     return float(L), {
         'W': d_W,
         'b': d_b,
@@ -209,25 +223,22 @@ def init(seed=0, dtype=np.float32, sizes={}):
     }
 
 
-def _add_at_class(array, classes, amount):
-    """Add the amount to one entry of each row along the last axis: that of the row's class."""
-    if classes.ndim == 0:
-        array[classes] += amount
-    else:
-        places = classes[..., None]
-        np.put_along_axis(array, places, np.take_along_axis(array, places, -1) + amount, -1)
-
-
-def _logsumexp(x, axes, out, scratch):
-    """log of the sum of exp(x) over the axes, shifted by the largest entry."""
-    shift = np.max(x, axis=axes, keepdims=True)
-    shift = np.where(np.isfinite(shift), shift, 0)
-    np.subtract(x, shift, out=scratch)
-    np.exp(scratch, out=scratch)
-    total = np.sum(scratch, axis=axes, out=out)
-    if out is None:
-        return np.log(total) + np.squeeze(shift, axes)
-    np.log(out, out=out)
-    out += np.squeeze(shift, axes)
-    return out
-# symbackprop-seal:57020031fad7b117
+def _matmul(a, b, out):
+    """a @ b. BLAS multiplies pieces of up to a million products without packing them first, which pays where a side is short."""
+    rows, inner = a.shape
+    columns = b.shape[1]
+    if inner == 1:
+        return np.dot(a, b, out=out)
+    if rows * inner * columns > 1_000_000:
+        if 1 < rows <= 64:
+            piece = max(16, 1_000_000 // (rows * inner) // 16 * 16)
+            for start in range(0, columns, piece):
+                np.matmul(a, b[:, start : start + piece], out=out[:, start : start + piece])
+            return out
+        if inner <= 32:
+            piece = max(16, 1_000_000 // (inner * columns) // 16 * 16)
+            for start in range(0, rows, piece):
+                np.matmul(a[start : start + piece], b, out=out[start : start + piece])
+            return out
+    return np.matmul(a, b, out=out)
+# symbackprop-seal:f68e525096fbb4bf

@@ -44,59 +44,66 @@ class Workspace:
         n_d = self.sizes.setdefault('d', 1)
         n_k = self.sizes.setdefault('k', 1)
         n_n = self.sizes.setdefault('n', 1)
-        self.z = np.empty((n_n, n_k,), dtype)
-        self.x_hat = np.empty((n_n, n_d,), dtype)
-        self.L_part_2 = np.empty((n_n, n_d,), dtype)
-        self.d_x_hat = np.empty((n_n, n_d,), dtype)
-        self.d_h = np.empty((n_n, n_k,), dtype)
-        self.d_z = np.empty((n_n, n_k,), dtype)
-        self.d_W = np.empty((n_k, n_d,), dtype)
-        self.d_W_part = np.empty((n_k, n_d,), dtype)
-        self.d_b = np.empty((n_k,), dtype)
+        self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
+        self.ones = np.full((n_n,), 1.0, dtype)
+        self.z = np.empty((n_n, n_k), dtype)
+        self.x_hat = np.empty((n_n, n_d), dtype)
         self.d_c = np.empty((n_d,), dtype)
+        self.d_h = np.empty((n_n, n_k), dtype)
+        self.d_z = np.empty((n_n, n_k), dtype)
+        self.d_W = np.empty((n_k, n_d), dtype)
+        self.d_W_part = np.empty((n_k, n_d), dtype)
+        self.d_b = np.empty((n_k,), dtype)
 
 
-def _arrays(params, inputs, dtype, kinds):
-    """Return the arrays of those kinds by name, in the dtype of the parameters, and the sizes read from them."""
-    arrays, sizes, shapes = {}, {}, {}
-    for name, kind, axes, classes in _DECLARED:
-        if kind not in kinds:
-            continue
-        given = params if kind == "parameter" else inputs
-        if name not in given:
-            raise ValueError(f"{'params' if kind == 'parameter' else 'inputs'} lacks {name!r}")
-        array = np.asarray(given[name])
-        if array.dtype.kind not in ("iu" if classes is not None else "biuf"):
-            raise ValueError(f"{name} has the dtype {array.dtype}; {'integers' if classes is not None else 'real numbers'} are needed")
-        array = np.ascontiguousarray(array, np.intp if classes is not None else dtype).reshape(array.shape)
-        wanted = "(" + ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else str(axis) for axis in axes) + ")"
-        fits = array.ndim == len(axes) and all(
-            size == (axis if isinstance(axis, int) else sizes.setdefault(axis, size)) for axis, size in zip(axes, array.shape)
-        )
-        if not fits:
-            raise ValueError(f"{name} has the shape {array.shape}; {wanted} is needed")
-        if 0 in array.shape:
-            raise ValueError(f"{name} is empty: its shape is {array.shape}")
-        arrays[name], shapes[name] = array, classes
-    for name, classes in shapes.items():
-        count = sizes.get(classes, classes) if classes is not None else None
-        if isinstance(count, int) and arrays[name].size and not 0 <= arrays[name].min() <= arrays[name].max() < count:
-            raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
-    known = {name for name, *_ in _DECLARED}
-    unknown = sorted(str(name) for name in {*params, *inputs} - known)
-    if unknown:
-        raise ValueError(f"the model has no {', '.join(unknown)}")
-    return arrays, sizes
+def _array(name, array, axes, classes, dtype, sizes):
+    """Return one array, contiguous and of that dtype, after checking it; the sizes of its axes are added to ``sizes``."""
+    array = np.asarray(array)
+    if array.dtype.kind not in ("iu" if classes is not None else "biuf"):
+        raise ValueError(f"{name} has the dtype {array.dtype}; {'integers' if classes is not None else 'real numbers'} are needed")
+    wanted = "(" + ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else str(axis) for axis in axes) + ")"
+    fits = array.ndim == len(axes) and all(
+        size == (axis if isinstance(axis, int) else sizes.setdefault(axis, size)) for axis, size in zip(axes, array.shape)
+    )
+    if not fits:
+        raise ValueError(f"{name} has the shape {array.shape}; {wanted} is needed")
+    if 0 in array.shape:
+        raise ValueError(f"{name} is empty: its shape is {array.shape}")
+    return np.ascontiguousarray(array, dtype).reshape(array.shape)
+
+
+def _check_classes(name, array, count):
+    """Raise where an entry is no class: as unsigned numbers the negative ones are the largest."""
+    if array.view(np.uintp).max() >= count:
+        raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
 
 
 def _prepare(params, inputs, hyper, workspace, functions, kinds):
     """Check what was given; return the arrays and hyper-parameters by name, and the workspace."""
-    dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
-    dtype = workspace.dtype if workspace is not None else np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
-    arrays, sizes = _arrays(params, inputs, dtype, kinds)
-    unknown = sorted(set(hyper) - set(_HYPER))
-    if unknown:
-        raise ValueError(f"there is no hyper-parameter {', '.join(unknown)}")
+    if workspace is None:
+        dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
+        dtype, shapes = np.result_type(*dtypes) if dtypes else np.dtype(np.float64), {}
+    else:
+        dtype, shapes = workspace.dtype, workspace.shapes
+    arrays, sizes, index, used = {}, {}, np.dtype(np.intp), 0
+    for name, kind, axes, classes in _DECLARED:
+        if kind not in kinds:
+            continue
+        given = params if kind == "parameter" else inputs
+        array, wanted = given.get(name), dtype if classes is None else index
+        if array is None:
+            raise ValueError(f"{'params' if kind == 'parameter' else 'inputs'} lacks {name!r}")
+        ready = type(array) is np.ndarray and array.dtype == wanted and array.flags.c_contiguous
+        if not (ready and array.shape == shapes.get(name)):
+            array = _array(name, array, axes, classes, wanted, sizes)
+        arrays[name] = array
+        used += 1
+    if used < len(params) + len(inputs):
+        unknown = sorted(str(name) for name in {*params, *inputs} - {name for name, *_ in _DECLARED})
+        if unknown:
+            raise ValueError(f"the model has no {', '.join(unknown)}")
+    if hyper and not hyper.keys() <= _HYPER.keys():
+        raise ValueError(f"there is no hyper-parameter {', '.join(sorted(set(hyper) - set(_HYPER)))}")
     for name, default in _HYPER.items():
         value = hyper.get(name, default)
         if value is None:
@@ -107,8 +114,8 @@ def _prepare(params, inputs, hyper, workspace, functions, kinds):
         raise ValueError(f"the model leaves {', '.join(missing)} open: give it in functions")
     if workspace is None:
         workspace = Workspace(dtype, **sizes)
-    wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
-    if wrong:
+    elif any(workspace.sizes.get(name, size) != size for name, size in sizes.items()):
+        wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
         raise ValueError(f"the workspace has other sizes: it has {workspace.sizes}, the arrays {wrong}")
     return arrays, workspace
 
@@ -117,95 +124,87 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
     """Return the model's outputs as arrays by name; targets are not needed."""
     inputs = {name: value for name, value in inputs.items() if name not in {n for n, kind, *_ in _DECLARED if kind == "target"}}
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input"))
-    dtype = w.dtype
     with np.errstate(all="ignore"):
         x = arrays['x']
         W = arrays['W']
         b = arrays['b']
         c = arrays['c']
-        n_d = w.sizes['d']
-        n_k = w.sizes['k']
-        n_n = w.sizes['n']
         # Z = X Wᵀ + 𝟏 bᵀ
-        z = np.matmul(x, W.T, out=w.z)
+        z = _matmul(x, W.T, w.z)
         z += b
         # H = tanh(Z)
         h = np.tanh(z, out=w.z)
         # X̂ = H W + 𝟏 cᵀ
-        x_hat = np.matmul(h, W, out=w.x_hat)
+        x_hat = _matmul(h, W, w.x_hat)
         x_hat += c
-    return {'x_hat': np.array(x_hat, dtype), }
+    return {'x_hat': np.array(x_hat, w.dtype), }
 
 
 def loss(params, inputs, hyper={}, workspace=None, functions={}):
     """Return the objective."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
-    dtype = w.dtype
     with np.errstate(all="ignore"):
         x = arrays['x']
         W = arrays['W']
         b = arrays['b']
         c = arrays['c']
-        n_d = w.sizes['d']
-        n_k = w.sizes['k']
         n_n = w.sizes['n']
         # Z = X Wᵀ + 𝟏 bᵀ
-        z = np.matmul(x, W.T, out=w.z)
+        z = _matmul(x, W.T, w.z)
         z += b
         # H = tanh(Z)
         h = np.tanh(z, out=w.z)
         # X̂ = H W + 𝟏 cᵀ
-        x_hat = np.matmul(h, W, out=w.x_hat)
+        x_hat = _matmul(h, W, w.x_hat)
         x_hat += c
         # L = ‖X − X̂‖_F²/(2 n)
-        L_part_2 = np.subtract(x, x_hat, out=w.L_part_2)
+        x_hat -= x
+        L_part_2 = x_hat
         L_part = np.vdot(L_part_2, L_part_2)
-        L = L_part / (2.0 * n_n)
+        L = L_part * (1.0 / (2.0 * n_n))
     return float(L)
 
 
 def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
     """Return the objective and its gradients by name; those are arrays of the workspace, valid until its next use."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
-    dtype = w.dtype
     with np.errstate(all="ignore"):
         x = arrays['x']
         W = arrays['W']
         b = arrays['b']
         c = arrays['c']
-        n_d = w.sizes['d']
-        n_k = w.sizes['k']
         n_n = w.sizes['n']
         # Z = X Wᵀ + 𝟏 bᵀ
-        z = np.matmul(x, W.T, out=w.z)
+        z = _matmul(x, W.T, w.z)
         z += b
         # H = tanh(Z)
         h = np.tanh(z, out=w.z)
         # X̂ = H W + 𝟏 cᵀ
-        x_hat = np.matmul(h, W, out=w.x_hat)
+        x_hat = _matmul(h, W, w.x_hat)
         x_hat += c
         # L = ‖X − X̂‖_F²/(2 n)
-        L_part_2 = np.subtract(x, x_hat, out=w.L_part_2)
+        x_hat -= x
+        L_part_2 = x_hat
         L_part = np.vdot(L_part_2, L_part_2)
-        L = L_part / (2.0 * n_n)
+        L = L_part * (1.0 / (2.0 * n_n))
         # ∂L/∂X̂ = (X̂ − X)/n
-        d_x_hat = np.subtract(x_hat, x, out=w.d_x_hat)
-        d_x_hat /= n_n
+        L_part_2 *= (1.0 / n_n)
+        d_x_hat = L_part_2
+        # ∂L/∂c = (∂L/∂X̂)ᵀ 𝟏
+        d_c = np.dot(w.ones, d_x_hat, out=w.d_c)
         # ∂L/∂H = (∂L/∂X̂) Wᵀ
-        d_h = np.matmul(d_x_hat, W.T, out=w.d_h)
+        d_h = _matmul(d_x_hat, W.T, w.d_h)
         # ∂L/∂Z = ∂L/∂H ⊙ (1 − H ⊙ H)
         d_z = np.square(h, out=w.d_z)
         d_z = np.negative(d_z, out=w.d_z)
         d_z += 1.0
         d_z *= d_h
         # ∂L/∂W = Hᵀ (∂L/∂X̂) + (∂L/∂Z)ᵀ X
-        d_W = np.matmul(d_z.T, x, out=w.d_W)
-        d_W_part = np.matmul(h.T, d_x_hat, out=w.d_W_part)
+        d_W = _matmul(d_z.T, x, w.d_W)
+        d_W_part = _matmul(h.T, d_x_hat, w.d_W_part)
         d_W += d_W_part
         # ∂L/∂b = (∂L/∂Z)ᵀ 𝟏
-        d_b = np.sum(d_z, axis=0, out=w.d_b)
-        # ∂L/∂c = (∂L/∂X̂)ᵀ 𝟏
-        d_c = np.sum(d_x_hat, axis=0, out=w.d_c)
+        d_b = np.dot(w.ones, d_z, out=w.d_b)
     return float(L), {
         'W': d_W,
         'b': d_b,
@@ -226,4 +225,24 @@ def init(seed=0, dtype=np.float32, sizes={}):
         'b': np.zeros((sizes['k'],), dtype),
         'c': np.zeros((sizes['d'],), dtype),
     }
-# symbackprop-seal:0e70946494c7f6be
+
+
+def _matmul(a, b, out):
+    """a @ b. BLAS multiplies pieces of up to a million products without packing them first, which pays where a side is short."""
+    rows, inner = a.shape
+    columns = b.shape[1]
+    if inner == 1:
+        return np.dot(a, b, out=out)
+    if rows * inner * columns > 1_000_000:
+        if 1 < rows <= 64:
+            piece = max(16, 1_000_000 // (rows * inner) // 16 * 16)
+            for start in range(0, columns, piece):
+                np.matmul(a, b[:, start : start + piece], out=out[:, start : start + piece])
+            return out
+        if inner <= 32:
+            piece = max(16, 1_000_000 // (inner * columns) // 16 * 16)
+            for start in range(0, rows, piece):
+                np.matmul(a[start : start + piece], b, out=out[start : start + piece])
+            return out
+    return np.matmul(a, b, out=out)
+# symbackprop-seal:6c9bf420902c21bc

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import sympy
 
+from symbackprop.graph.build import Factor, pointwise, split_product
 from symbackprop.graph.nodes import Contraction, Indicator, Labels, Leaf, Pointwise, argument, axis
 from symbackprop.graph.sizes import Size
 from symbackprop.kernels.operations import Operation
@@ -50,7 +51,7 @@ class ContractionLowering:
             self.lowering.view(self.lowering.of(o), ls, node.rank)
             for o, ls in zip(node.operands, node.labels, strict=True)
         ]
-        storage = "buffer" if operands else "constant"
+        storage = "fresh" if operands else "constant"
         return self.lowering.add(
             "indicator", operands, node.shape, storage, "bool", relation=node.relation, condition=node.condition
         )
@@ -65,7 +66,7 @@ class ContractionLowering:
             return direct
         terms: list[Term] = []
         indicators: list[tuple[Indicator, Labels]] = []
-        for operand, labels in zip(node.operands, node.labels, strict=True):
+        for operand, labels in self._factors(node):
             if isinstance(operand, Indicator):
                 indicators.append((operand, labels))
             else:
@@ -95,9 +96,36 @@ class ContractionLowering:
             )
         )
         term = self._reduce(terms, kept, sizes)
-        for indicator, labels, target in scatters:
-            term = self._scatter(term, indicator, labels, target, output, sizes, scatters)
+        for scatter in scatters:
+            if scatter[0].operands:
+                term = self._scatter_classes(term, *scatter, sizes)
+        windows = [scatter for scatter in scatters if not scatter[0].operands]
+        if windows:
+            term = self._scatter_windows(term, windows, output, sizes)
         return self._ordered(term, output, sizes)
+
+    def _factors(self, node: Contraction) -> list[Factor]:
+        """The operands, with the index conditions taken out of pointwise products."""
+        factors: list[Factor] = []
+        for operand, labels in zip(node.operands, node.labels, strict=True):
+            if isinstance(operand, Pointwise) and any(isinstance(o, Indicator) for o in operand.operands):
+                number, parts = split_product(operand)
+                conditions = [part for part in parts if isinstance(part[0], Indicator)]
+                others = [part for part in parts if part not in conditions]
+                if conditions and others and number == 1:
+                    product = sympy.Mul(*[argument(k) for k in range(len(others))])
+                    used = sorted({label for _, own in others for label in own})
+                    place = {label: k for k, label in enumerate(used)}
+                    rest = pointwise(
+                        product,
+                        [(o, tuple(place[label] for label in own)) for o, own in others],
+                        tuple(operand.shape[label] for label in used),
+                    )
+                    factors.append((rest, tuple(labels[label] for label in used)))
+                    factors += [(o, tuple(labels[label] for label in own)) for o, own in conditions]
+                    continue
+            factors.append((operand, labels))
+        return factors
 
     def _square_sum(self, node: Contraction) -> Operation | None:
         """The sum of a b over all entries is one dot product; over the last axes, one einsum without a temporary."""
@@ -110,7 +138,7 @@ class ContractionLowering:
             return None
         lowering = self.lowering
         if expression.is_Pow and expression.exp == 2:
-            operation, own = lowering.part(inner, expression.base)
+            operation, own = lowering.part(inner, self._computed_first(inner, expression.base))
             pair = [(operation, own), (operation, own)]
         elif expression.is_Mul and len(expression.args) == 2 and all(a.is_Symbol for a in expression.args):
             if any(isinstance(operand, Indicator) for operand in inner.operands):
@@ -123,9 +151,19 @@ class ContractionLowering:
         if node.rank == 0 and pair[0][1] == pair[1][1] and all(o.storage in ("given", "buffer") for o, _ in pair):
             return lowering.add("dot", [o for o, _ in pair], (), "scalar")
         outer = [tuple(labels[label] for label in own) for _, own in pair]
+        if outer[0] == outer[1] == (*range(node.rank), node.rank):
+            return lowering.add("vecdot", [o for o, _ in pair], node.shape, "buffer")
         return lowering.add(
             "einsum", [o for o, _ in pair], node.shape, "buffer", inputs=tuple(outer), output=tuple(range(node.rank))
         )
+
+    def _computed_first(self, node: Pointwise, base: sympy.Expr) -> sympy.Expr:
+        """A difference whose sign does not matter, what is computed before what is given: so the derivative will want it."""
+        if base.is_Add and len(base.args) == 2:
+            plus = [term for term in base.args if not term.could_extract_minus_sign()]
+            if len(plus) == 1 and plus[0].is_Symbol and self.lowering.part(node, plus[0])[0].storage == "given":
+                return -base
+        return base
 
     # ------------------------------------------------------------ index maps, read
 
@@ -184,17 +222,13 @@ class ContractionLowering:
         shape = holder.operation.shape
         others = holder.labels[:place] + holder.labels[place + 1 :]
         if all(other in others for other in own):
-            kept = tuple(others)
-            view_labels = tuple(holder.labels.index(other) for other in own)
-            made = self.lowering.add(
-                "pick",
-                (holder.operation, index),
-                shape[:place] + shape[place + 1 :],
-                "buffer",
-                axis=place,
-                labels=view_labels,
-            )
-            return Term(made, kept)
+            picked = shape[:place] + shape[place + 1 :]
+            if own == others and place == len(shape) - 1 and own and holder.operation.storage in ("buffer", "given"):
+                places = self.lowering.flat_index(index, shape[place])
+                return Term(self.lowering.add("take_flat", (holder.operation, places), picked, "buffer"), others)
+            axes = tuple(holder.labels.index(other) for other in own)
+            made = self.lowering.add("pick", (holder.operation, index), picked, "fresh", axis=place, labels=axes)
+            return Term(made, others)
         if any(other in others for other in own):
             return None
         made = self.lowering.add(
@@ -235,30 +269,48 @@ class ContractionLowering:
                 return label
         return None
 
-    def _scatter(
-        self, term: Term, indicator: Indicator, labels: Labels, target: int, output: Labels, sizes: tuple[Size, ...],
-        scatters: list[tuple[Indicator, Labels, int]],
-    ) -> Term:  # fmt: skip
-        position = labels.index(target)
-        coefficient = indicator.condition.coeff(axis(position))
-        rest = sympy.expand(-(indicator.condition - coefficient * axis(position)) / coefficient)
-        sources = tuple(label for label in term.labels if label in labels)
-        others = tuple(label for label in term.labels if label not in sources)
-        ordered = self.lowering.view(
-            term.operation, tuple((sources + others).index(x) for x in term.labels), term.operation.rank
-        )
+    def _scatter_classes(
+        self, term: Term, indicator: Indicator, labels: Labels, target: int, sizes: tuple[Size, ...]
+    ) -> Term:
+        """Add rows up by the class that an integer tensor gives each of them."""
+        own = tuple(labels[k] for k in indicator.labels[0])
+        others = tuple(label for label in term.labels if label not in own)
+        ordered = self._arranged(term, own + others)
+        index = self.lowering.of(indicator.operands[0])
         shape = (sizes[target], *[sizes[label] for label in others])
-        if indicator.operands:
-            own = tuple(labels[k] for k in indicator.labels[0])
-            index = self.lowering.view(
-                self.lowering.of(indicator.operands[0]), tuple(sources.index(x) for x in own), len(own)
-            )
-            made = self.lowering.add("scatter_class", (ordered, index), shape, "buffer")
-        else:
-            steps = tuple((sizes[label], rest.coeff(axis(labels.index(label)))) for label in sources)
-            offset = rest.xreplace({axis(k): sympy.S.Zero for k in range(len(labels))})
-            made = self.lowering.add("scatter_window", (ordered,), shape, "buffer", steps=steps, offset=offset)
+        made = self.lowering.add("scatter_classes", (ordered, index), shape, "buffer")
         return Term(made, (target, *others))
+
+    def _scatter_windows(
+        self, term: Term, windows: list[tuple[Indicator, Labels, int]], output: Labels, sizes: tuple[Size, ...]
+    ) -> Term:
+        """Add entries up at the places that affine conditions give: out[offset + sum of step * i] += source[i]."""
+        steps: list[tuple[tuple[Size, ...], Size]] = []
+        sources: list[int] = []
+        for indicator, labels, target in windows:
+            position = labels.index(target)
+            coefficient = indicator.condition.coeff(axis(position))
+            rest = sympy.expand(-(indicator.condition - coefficient * axis(position)) / coefficient)
+            own = [label for label in term.labels if label in labels]
+            offset = rest.xreplace({axis(k): sympy.S.Zero for k in range(len(labels))})
+            steps.append((tuple(rest.coeff(axis(labels.index(label))) for label in own), offset))
+            sources += own
+        targets = [target for _, _, target in windows]
+        others = [label for label in term.labels if label not in sources]
+        made_labels = tuple(label for label in output if label in others or label in targets)
+        made_labels += tuple(label for label in others if label not in made_labels)
+        ordered = self._arranged(term, tuple(others + sources))
+        places = self.lowering.add(
+            "places", (), (sympy.Integer(len(windows)),), "constant", "places",
+            steps=tuple(steps), source=tuple(sizes[label] for label in sources), target=tuple(sizes[t] for t in targets),
+        )  # fmt: skip
+        order = tuple(made_labels.index(label) for label in (*others, *targets))
+        shape = tuple(sizes[label] for label in made_labels)
+        return Term(self.lowering.add("scatter_windows", (ordered, places), shape, "buffer", order=order), made_labels)
+
+    def _arranged(self, term: Term, wanted: Labels) -> Operation:
+        """Return a term's value with its axes in that order."""
+        return self.lowering.view(term.operation, tuple(wanted.index(label) for label in term.labels), len(wanted))
 
     # ------------------------------------------------------------ products
 
@@ -311,7 +363,7 @@ class ContractionLowering:
             return term
         kept = tuple(label for label in term.labels if label in needed)
         shape = tuple(size for k, size in enumerate(term.operation.shape) if k not in axes)
-        return Term(self.lowering.add("sum", (term.operation,), shape, "buffer", axes=axes), kept)
+        return Term(self.lowering.total(term.operation, axes), kept)
 
     def _pair(self, a: Term, b: Term, needed: set[int], output: Labels, sizes: tuple[Size, ...]) -> Term:
         shared = [label for label in a.labels if label in b.labels]
@@ -345,10 +397,10 @@ class ContractionLowering:
         batch, *merged = groups
         places = [[term.labels.index(label) for label in group] for group in merged if len(group) > 1]
         adjacent = all(group == list(range(group[0], group[0] + len(group))) for group in places)
-        if not places or (adjacent and term.operation.kind != "window"):
+        if not places or (adjacent and _mergeable(term.operation, places)):
             return term
         wanted = tuple(label for group in groups for label in group)
-        viewed = self.lowering.view(term.operation, tuple(wanted.index(label) for label in term.labels), len(wanted))
+        viewed = self._arranged(term, wanted)
         return Term(self.lowering.add("copy", (viewed,), viewed.shape, "buffer"), wanted)
 
     def _first(self, labels: list[int], output: Labels) -> int:
@@ -362,3 +414,18 @@ class ContractionLowering:
         if not missing:
             return viewed
         return self.lowering.add("copy", (viewed,), tuple(sizes[label] for label in output), "buffer")
+
+
+def _mergeable(operation: Operation, places: Sequence[Sequence[int]]) -> bool:
+    """Tell whether neighbouring axes of a value lie behind one another in its memory, so that NumPy can merge them in a view."""
+    if operation.storage != "view":
+        return True
+    if operation.kind != "align" or operation.operands[0].storage == "view":
+        return False
+    order = [
+        operation.details["labels"].index(label) if label in operation.details["labels"] else -1
+        for label in range(operation.rank)
+    ]
+    return all(
+        order[b] == order[a] + 1 and order[a] >= 0 for group in places for a, b in zip(group, group[1:], strict=False)
+    )

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 import sympy
 
 from symbackprop import __version__
 from symbackprop.derivation.derived import DerivedGraph, derive_graph
 from symbackprop.graph.model import Model
 from symbackprop.graph.nodes import Contraction, Indicator, Leaf, Pointwise, argument
-from symbackprop.graph.sizes import Size
+from symbackprop.graph.sizes import Shape, Size
 from symbackprop.graph.walk import topological
 from symbackprop.kernels.identifiers import Identifiers
+from symbackprop.kernels.memory import Array
 from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.plan import Plan, make_plan
+from symbackprop.kernels.schedule import CACHE, Loop, Step, operations_of
 from symbackprop.kernels.statements import HELPERS, Statements
 from symbackprop.render.source import source
 from symbackprop.render.template import fill
@@ -35,6 +39,7 @@ class _Emitter:
         self.derived, self.plan, self.model = derived, plan, derived.model
         self.names = Identifiers()
         self.statements = Statements(plan, self.names)
+        self.numbers, self.variables = self.statements.numbers, self.statements.variables
         self.writer = Writer(derived)
         self.dimensions = sorted({s.name for size in self._all_sizes() for s in size.free_symbols})
 
@@ -66,20 +71,23 @@ class _Emitter:
             ],
             dimensions=[(self.names.size(name), repr(name)) for name in self.dimensions],
             constraints=[self._constraint(*pair) for pair in self.derived.graph.constraints],
-            buffers=[line for op in self.plan.operations for line in self._buffer(op)],
+            buffers=self._workspace(),
+            classes=[self._classes(leaf) for leaf in self.derived.graph.declarations if leaf.classes is not None],
             functions=functions,
             outputs=[(repr(name), self._result(op)) for name, op in outputs.items()],
             objective=None if objective is None else self.statements.expression(objective),
             gradients=[(repr(name), self._gradient(name, op)) for name, op in gradients.items()],
             parameters=[self._initial(leaf) for leaf in self.model.leaves_of_kind("parameter")],
             open_functions=[repr(name) for name in opens],
-            helpers=[fill(f"numpy/helpers/{name}.py.j2") for name in self._helpers()],
+            helpers=[fill(f"numpy/helpers/{name}.py.j2", cache=CACHE) for name in self._helpers()],
         )
         return sealed(body, "#")
 
     def _helpers(self) -> list[str]:
-        kinds = {op.kind for op in self.plan.operations if op.storage != "scalar" or op.kind in ("logsumexp", "norm")}
-        return sorted(kinds & set(HELPERS))
+        kinds = {op.kind for op in self.plan.operations if op.storage != "scalar" or op.kind == "norm"}
+        kinds |= {"blocks"} if self.plan.loops else set()
+        kinds |= {"part"} if any(len(self.variables.forms(array)) > 1 for array in self.plan.arrays) else set()
+        return sorted(kinds & {*HELPERS, "blocks", "part"})
 
     def _open_functions(self) -> set[str]:
         return {op.details["title"].replace("′", "'") for op in self.plan.operations if op.kind == "open_function"}
@@ -93,33 +101,59 @@ class _Emitter:
         )
         return f"({leaf.name!r}, {leaf.kind!r}, ({axes.rstrip()}), {classes})"
 
+    def _classes(self, leaf: Leaf) -> tuple[str, str]:
+        assert leaf.classes is not None
+        count = str(leaf.classes) if leaf.classes.is_Integer else f"workspace.sizes[{leaf.classes.name!r}]"
+        return repr(leaf.name), count
+
     def _constraint(self, left: Size, right: Size) -> tuple[str, str, str]:
-        return self.statements.size(left), self.statements.size(right), repr(f"{left} = {right}")
+        return self.numbers.size(left), self.numbers.size(right), repr(f"{left} = {right}")
 
-    def _buffer(self, operation: Operation) -> list[str]:
-        if operation.storage == "scalar":
-            return self._scratch(operation)
-        if operation.storage != "constant" and self.plan.buffers.get(operation) is not operation:
-            return []
-        name = self.statements.variable[operation]
-        if operation.storage == "constant":
-            return [f"self.{name} = {self.statements.constant(operation)}"]
-        lines = []
-        if operation.kind not in ("inverse", "logdet", "det", "cofactor", "pick", "indicator"):
-            shape = ", ".join(self.statements.size(size) for size in operation.shape)
-            dtype = "bool" if operation.dtype == "bool" else "dtype"
-            lines.append(f"self.{name} = np.empty(({shape},), {dtype})")
-        return lines + self._scratch(operation)
+    # ------------------------------------------------------------ the workspace
 
-    def _scratch(self, operation: Operation) -> list[str]:
-        if operation.kind not in ("logsumexp", "norm"):
-            return []
-        name = self.statements.variable[operation]
-        shape = ", ".join(self.statements.size(size) for size in operation.details["scratch"])
-        return [f"self.{name}_scratch = np.empty(({shape},), dtype)"]
+    def _workspace(self) -> list[str]:
+        lines = [
+            f"self.{self.variables.of(op)} = {self.statements.constant(op)}"
+            for op in self.plan.operations
+            if op.storage == "constant"
+        ]
+        if any(op.kind == "lowest" for op in self.plan.operations):
+            lines.append("self.lowest = np.finfo(dtype).min")
+        for array in self.plan.arrays:
+            if array.loop is None:
+                (shape, name), *others = self.variables.forms(array)
+                lines.append(f"self.{name} = np.empty({self._shape(shape)}, {self._dtype(array)})")
+                lines += [f"self.{other} = _part(self.{name}, {self._shape(form)})" for form, other in others]
+        return lines + [self._blocks(loop) for loop in self.plan.loops]
+
+    def _blocks(self, loop: Loop) -> str:
+        rows = self.plan.rows_in(loop)
+        width: dict[str, Size] = {"float": sympy.S.Zero, "bool": sympy.S.Zero, "int": sympy.S.Zero}
+        for array, shape in (*rows.whole, *rows.scratch):
+            width[array.dtype] += sympy.Mul(*(shape[1:]))
+        for value in rows.sliced:
+            width[value.dtype] += sympy.Mul(*value.shape[1:])
+        parts = [
+            f"{scale}({self.numbers.size(sympy.expand(width[kind]))})"
+            for kind, scale in (("float", "dtype.itemsize * "), ("int", "8 * "), ("bool", ""))
+            if width[kind] != 0
+        ]
+        arrays = [f"self.{self.variables.of_array(array, shape)}" for array, shape in rows.whole]
+        arrays += [f"self.{self.variables.of(value)}" for value in rows.constants]
+        scratch = [f"({self._shape(shape[1:])}, {self._dtype(array)})" for array, shape in rows.scratch]
+        return (
+            f"self.{self.variables.loop_name(loop)} = _blocks({self.numbers.size(loop.length)}, {' + '.join(parts)}, "
+            f"({_tuple(arrays)}), ({_tuple(scratch)}))"
+        )
+
+    def _shape(self, shape: Shape) -> str:
+        return f"({_tuple([self.numbers.size(size) for size in shape])})"
+
+    def _dtype(self, array: Array) -> str:
+        return {"float": "dtype", "bool": "bool", "int": "np.intp"}[array.dtype]
 
     def _result(self, operation: Operation) -> str:
-        return f"np.array({self.statements.expression(operation)}, dtype)"
+        return f"np.array({self.statements.expression(operation)}, w.dtype)"
 
     def _gradient(self, name: str, operation: Operation) -> str:
         code = self.statements.expression(operation)
@@ -128,41 +162,41 @@ class _Emitter:
     # ------------------------------------------------------------ one function
 
     def _function(self, name: str, targets: list[Operation]) -> dict[str, object]:
-        operations = self.plan.needed(targets)
-        given = [op for op in operations if op.kind == "given"]
-        used = {s.name for op in operations for size in self._sizes_used(op) for s in size.free_symbols}
+        wanted, needed = self.plan.needed(targets)
+        later = self._read_later(wanted, needed, targets)
         lines: list[str] = []
-        for op in given:
-            lines.append(f"{self.statements.variable[op]} = arrays[{op.name!r}]")
-        for dimension in self.dimensions:
-            if dimension in used:
-                lines.append(f"{self.names.size(dimension)} = w.sizes[{dimension!r}]")
         current = ""
-        for op in operations:
-            code = self.statements.statement(op)
-            if code and op.equation and op.equation != current:
-                current = op.equation
+        for number, step in enumerate(wanted):
+            if isinstance(step, Loop):
+                lines += self.statements.loop_lines(step, needed, self._comment, later[number])
+                current = ""
+                continue
+            code = self.statements.statement(step)
+            if code and step.equation and step.equation != current:
+                current = step.equation
                 lines.append(f"# {self._comment(current)}")
             lines += code
-        return {"name": name, "lines": lines}
+        return {"name": name, "lines": [*self._unpacked(lines, wanted), *lines]}
 
-    def _sizes_used(self, operation: Operation) -> list[Size]:
-        if operation.kind in ("number", "fill"):
-            return [operation.details["value"]] if operation.kind == "number" else []
-        if operation.kind in ("window", "scatter_window"):
-            return [operation.details["offset"], *(x for step in operation.details["steps"] for x in step)]
-        if operation.kind == "indicator" and operation.storage != "constant":
-            return (
-                [
-                    *operation.shape,
-                    operation.details["condition"].xreplace({argument(k): sympy.S.Zero for k in range(9)}),
-                ]
-                if False
-                else list(operation.shape) + _affine_sizes(operation)
-            )
-        if operation.kind == "matmul":
-            return list(operation.details["sizes"])
-        return []
+    def _read_later(
+        self, wanted: list[Step], needed: frozenset[Operation], targets: list[Operation]
+    ) -> list[frozenset[Operation]]:
+        """For each loop among the steps (nothing for the others), the values that are read after it."""
+        read = {target.base for target in targets}
+        later: list[frozenset[Operation]] = []
+        for step in reversed(wanted):
+            later.append(frozenset(read) if isinstance(step, Loop) else frozenset())
+            read |= {operand.base for op in operations_of(step) if op in needed for operand in op.operands}
+        return later[::-1]
+
+    def _unpacked(self, lines: list[str], wanted: list[Step]) -> list[str]:
+        """The lines that give given tensors and sizes their variables, where they are read."""
+        text = "\n".join(lines)
+        read = set(re.findall(r"\w+", text))
+        given = [op for step in wanted for op in operations_of(step) if op.kind == "given"]
+        unpacked = [f"{self.variables.of(op)} = arrays[{op.name!r}]" for op in given if self.variables.of(op) in read]
+        sizes = [(self.names.size(dimension), dimension) for dimension in self.dimensions]
+        return unpacked + [f"{name} = w.sizes[{dimension!r}]" for name, dimension in sizes if name in read]
 
     def _comment(self, name: str) -> str:
         equation = self.derived.graph.by_name[name]
@@ -210,9 +244,9 @@ class _Emitter:
         return ("ones" if multiplies else "zeros"), []
 
 
-def _affine_sizes(operation: Operation) -> list[Size]:
-    condition = operation.details["condition"]
-    return [sympy.Symbol(s.name, integer=True, positive=True) for s in condition.free_symbols if s.is_positive]
+def _tuple(items: list[str]) -> str:
+    """The inside of a tuple's parentheses."""
+    return ", ".join(items) + ("," if len(items) == 1 else "")
 
 
 def _docstring(text: str) -> str:

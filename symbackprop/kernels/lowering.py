@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sympy
@@ -29,9 +29,10 @@ from symbackprop.kernels.operations import Operation
 UNARY = {
     sympy.exp: "exp", sympy.log: "log", sympy.sin: "sin", sympy.cos: "cos", sympy.tan: "tan", sympy.sinh: "sinh",
     sympy.cosh: "cosh", sympy.tanh: "tanh", sympy.atan: "arctan", scalar.absolute: "abs", scalar.sign: "sign",
-    sympy.erf: "erf", scalar.sigmoid: "sigmoid", scalar.softplus: "softplus", scalar.relu: "relu",
-    scalar.guarded: "guarded", scalar.positive: "positive", scalar.nonnegative: "nonnegative", scalar.equals: "equals",
+    sympy.erf: "erf", scalar.sigmoid: "sigmoid", scalar.softplus: "softplus",
+    scalar.guarded: "guarded",
 }  # fmt: skip
+COMPARISONS = {scalar.positive: "greater", scalar.nonnegative: "greater_equal", scalar.equals: "equal"}
 
 
 class Lowering:
@@ -41,26 +42,32 @@ class Lowering:
         self.operations: list[Operation] = []
         self.values: dict[Node, Operation] = {}
         self.named: dict[str, Operation] = {}
-        self.views: dict[tuple[Any, ...], Operation] = {}
         self.equation = ""
+        self._made: dict[tuple[Any, ...], Operation] = {}
+        self._latest: dict[tuple[Any, ...], Operation] = {}
         self.contraction = ContractionLowering(self, default_sizes)
 
     def add(
         self, kind: str, operands: Sequence[Operation], shape: Shape, storage: str, dtype: str = "float", **details: Any
     ) -> Operation:
-        """Append an operation."""
-        made = Operation(
-            kind,
-            tuple(operands),
-            shape,
-            storage if shape or storage in ("given", "view") else "scalar",
-            details,
-            "",
-            self.equation,
-            dtype,
-        )
-        self.operations.append(made)
+        """Return the operation of that kind on those operands: the same one each time, so that nothing is computed twice."""
+        storage = storage if shape or storage in ("given", "view") else "scalar"
+        key = (kind, tuple(id(operand) for operand in operands), shape, dtype, tuple(sorted(details.items())))
+        if key not in self._made:
+            self._made[key] = Operation(kind, tuple(operands), shape, storage, details, "", self.equation, dtype)
+            self.operations.append(self._made[key])
+            self._latest[key[:2]] = self._made[key]
+        return self._made[key]
+
+    def given(self, name: str, shape: Shape, dtype: str) -> Operation:
+        """Append a declared tensor."""
+        made = self.add("given", (), shape, "given", dtype, name=name)
+        made.name, self.named[name] = name, made
         return made
+
+    def made(self, kind: str, *operands: Operation) -> Operation | None:
+        """Return an operation of that kind on those operands, if there is one already."""
+        return self._latest.get((kind, tuple(id(operand) for operand in operands)))
 
     def define(self, name: str, node: Node) -> Operation:
         """Lower the right-hand side of an equation and give it its name."""
@@ -70,6 +77,12 @@ class Lowering:
         if not made.name and made.storage in ("buffer", "scalar"):
             made.name = name
         return made
+
+    def own_array(self, operation: Operation, name: str, others: Iterable[Operation]) -> Operation:
+        """Return a gradient as an array of its own: neither a view, nor a constant, nor an array that is another gradient."""
+        if operation.storage == "scalar" or (operation.storage == "buffer" and operation not in others):
+            return operation
+        return self.add("copy", (operation,), operation.shape, "buffer", of=name)
 
     def lower(self, root: Node) -> Operation:
         """Return the operation that computes a node."""
@@ -102,21 +115,24 @@ class Lowering:
         if isinstance(node, Coordinate):
             return self.add("coordinate", (), node.shape, "constant")
         assert isinstance(node, MatrixFunction)
-        return self.add(node.kind, (self.of(node.operands[0]),), node.shape, "buffer")
+        return self.add(node.kind, (self.of(node.operands[0]),), node.shape, "fresh")
 
     def view(self, operation: Operation, labels: Labels, rank: int) -> Operation:
         """Return an operation's value with one axis for each of ``rank`` labels, of length 1 where it lacks the label."""
         if operation.rank == 0 or labels == tuple(range(rank)):
             return operation
-        key = (id(operation), labels, rank)
-        if key not in self.views:
-            shape: list[Size] = [sympy.S.One] * rank
-            for size, label in zip(operation.shape, labels, strict=True):
-                shape[label] = size
-            self.views[key] = self.add(
-                "align", (operation,), tuple(shape), "view", operation.dtype, labels=labels, rank=rank
-            )
-        return self.views[key]
+        shape: list[Size] = [sympy.S.One] * rank
+        for size, label in zip(operation.shape, labels, strict=True):
+            shape[label] = size
+        return self.add("align", (operation,), tuple(shape), "view", operation.dtype, labels=labels, rank=rank)
+
+    def number(self, value: sympy.Expr) -> Operation:
+        """Return a number, or an expression in sizes, as an operand."""
+        return self.add("number", (), (), "scalar", value=value)
+
+    def filled(self, value: int, shape: Shape) -> Operation:
+        """Return an array of the workspace whose entries are all ``value``."""
+        return self.add("fill", (), shape, "constant", value=sympy.Integer(value))
 
     # ------------------------------------------------------------ pointwise
 
@@ -124,7 +140,7 @@ class Lowering:
         expression = node.expression
         if not node.operands:
             if not node.shape:
-                return self.add("number", (), (), "scalar", value=expression)
+                return self.number(expression)
             return self.add("fill", (), node.shape, "constant", value=expression)
         if expression == argument(0):
             inner = self.view(self.of(node.operands[0]), node.labels[0], node.rank)
@@ -140,7 +156,7 @@ class Lowering:
     def part(self, node: Pointwise, expression: sympy.Expr) -> tuple[Operation, Labels]:
         """Return the operation of a sub-expression, over the labels it depends on, and those labels."""
         used = [k for k in range(len(node.operands)) if argument(k) in expression.free_symbols]
-        labels = tuple(sorted({label for k in used for label in node.labels[k]}))
+        labels = self._labels(node, expression)
         if expression.is_Symbol and len(used) == 1 and len(set(node.labels[used[0]])) == len(node.labels[used[0]]):
             return self.of(node.operands[used[0]]), node.labels[used[0]]
         place = {label: k for k, label in enumerate(labels)}
@@ -151,7 +167,7 @@ class Lowering:
     def aligned(self, node: Pointwise, expression: sympy.Expr) -> Operation:
         """Return the operation of a sub-expression, seen over all the axes of the node."""
         if not any(argument(k) in expression.free_symbols for k in range(len(node.operands))):
-            return self.add("number", (), (), "scalar", value=expression)
+            return self.number(expression)
         operation, labels = self.part(node, expression)
         return self.view(operation, labels, node.rank)
 
@@ -184,27 +200,21 @@ class Lowering:
         )
         sign, first = pending[0]
         result = self.aligned(node, first if sign > 0 else -first)
-        if len(pending) == 1 and marks:
-            result = self.ufunc("copy", (result,), node.shape)
         for sign, term in pending[1:]:
             result = self.ufunc("add" if sign > 0 else "subtract", (result, self.aligned(node, term)), node.shape)
         for coefficient, k in marks:
             classes = self.of(node.operands[k].operands[0])
-            amount = self.add("number", (), (), "scalar", value=coefficient)
-            result = self.add("add_at_class", (result, classes, amount), node.shape, "buffer")
+            amount = self.number(coefficient)
+            result = self.add(
+                "add_at_class", (result, self.flat_index(classes, node.shape[-1]), amount), node.shape, "buffer"
+            )
         return result
 
     def _contractions(self, node: Pointwise) -> list[sympy.Symbol]:
         return [argument(k) for k, o in enumerate(node.operands) if isinstance(o, Contraction)] or [sympy.zoo]
 
     def _spans(self, node: Pointwise, expression: sympy.Expr) -> bool:
-        labels = {
-            label
-            for k in range(len(node.operands))
-            if argument(k) in expression.free_symbols
-            for label in node.labels[k]
-        }
-        return len(labels) == node.rank
+        return len(self._labels(node, expression)) == node.rank
 
     def _one_hot(self, node: Pointwise, term: sympy.Expr) -> tuple[sympy.Expr, int] | None:
         """Tell whether a term is a number times the one-hot vectors, along the last axis, of classes along the others."""
@@ -223,50 +233,57 @@ class Lowering:
         return None
 
     def _product(self, node: Pointwise) -> Operation:
-        numbers, above, below = sympy.S.One, [], []
+        """A product, the factors along few axes first, with the numbers among them; divisors along few axes as reciprocals."""
+        numbers = sympy.S.One
+        groups: dict[Labels, sympy.Expr] = {}
+        divisors: list[sympy.Expr] = []
         for factor in node.expression.args:
-            if not any(argument(k) in factor.free_symbols for k in range(len(node.operands))):
+            labels = self._labels(node, factor)
+            if not factor.has(*[argument(k) for k in range(len(node.operands))]):
                 numbers *= factor
-            elif factor.is_Pow and factor.exp.is_number and factor.exp.is_negative:
-                below.append(1 / factor)
+            elif factor.is_Pow and factor.exp.is_number and factor.exp.is_negative and len(labels) == node.rank:
+                divisors.append(1 / factor)
             else:
-                above.append(factor)
-        groups: dict[tuple[int, ...], list[sympy.Expr]] = {}
-        for factor in above:
-            labels = tuple(
-                sorted(
-                    {x for k in range(len(node.operands)) if argument(k) in factor.free_symbols for x in node.labels[k]}
-                )
-            )
-            groups.setdefault(labels, []).append(factor)
+                groups[labels] = groups.get(labels, sympy.S.One) * factor
         if len(groups) > 1:
-            above = [sympy.Mul(*members) for _, members in sorted(groups.items(), key=lambda item: -len(item[0]))]
-        above.sort(key=lambda f: (not self._spans(node, f), str(f)))
-        if numbers == -1 and above and not below and len(above) == 1:
-            return self.ufunc("negative", (self.aligned(node, above[0]),), node.shape)
-        if above:
-            result = self.aligned(node, above[0])
-            for factor in above[1:]:
-                result = self.ufunc("multiply", (result, self.aligned(node, factor)), node.shape)
-            numerator, denominator = sympy.fraction(numbers)
-            if denominator.free_symbols and numerator == 1:
-                result = self.ufunc(
-                    "divide", (result, self.add("number", (), (), "scalar", value=denominator)), node.shape
-                )
-            elif numbers != 1:
-                result = self.ufunc(
-                    "multiply", (result, self.add("number", (), (), "scalar", value=numbers)), node.shape
-                )
+            fewest = min(groups, key=len)
+            groups[fewest], numbers = numbers * groups[fewest], sympy.S.One
+        ordered = [factor for _, factor in sorted(groups.items(), key=lambda item: (-len(item[0]), item[0]))]
+        if len(ordered) == 1:
+            result = self._single_product(node, ordered[0], numbers, bool(divisors))
         else:
-            result = self.add("number", (), (), "scalar", value=numbers)
-        for factor in below:
-            result = self.ufunc("divide", (result, self.aligned(node, factor)), node.shape)
+            result = self.aligned(node, ordered[0]) if ordered else self.number(numbers)
+            for factor in ordered[1:]:
+                result = self.ufunc("multiply", (result, self.aligned(node, factor)), node.shape)
+        for divisor in divisors:
+            result = self.ufunc("divide", (result, self.aligned(node, divisor)), node.shape)
         return result
+
+    def _single_product(self, node: Pointwise, product: sympy.Expr, numbers: sympy.Expr, divided: bool) -> Operation:
+        """A product of factors along the same axes, one after the other, and a number."""
+        factors = sorted(sympy.Mul.make_args(product), key=str)
+        below = [factor for factor in factors if factor.is_Pow and factor.exp.is_number and factor.exp.is_negative]
+        above = [factor for factor in factors if factor not in below]
+        if numbers == -1 and len(above) == 1 and not below and not divided:
+            return self.ufunc("negative", (self.aligned(node, above[0]),), node.shape)
+        result = self.aligned(node, above[0]) if above else self.number(numbers)
+        for factor in above[1:]:
+            result = self.ufunc("multiply", (result, self.aligned(node, factor)), node.shape)
+        if above and numbers != 1:
+            result = self.ufunc("multiply", (result, self.number(numbers)), node.shape)
+        for factor in below:
+            result = self.ufunc("divide", (result, self.aligned(node, 1 / factor)), node.shape)
+        return result
+
+    def _labels(self, node: Pointwise, expression: sympy.Expr) -> Labels:
+        """The axes of a node that a sub-expression depends on."""
+        used = [k for k in range(len(node.operands)) if argument(k) in expression.free_symbols]
+        return tuple(sorted({label for k in used for label in node.labels[k]}))
 
     def _power(self, node: Pointwise) -> Operation:
         base, exponent = node.expression.args
         if exponent.is_number and exponent.is_negative:
-            one = self.add("number", (), (), "scalar", value=sympy.S.One)
+            one = self.number(sympy.S.One)
             return self.ufunc("divide", (one, self.aligned(node, 1 / node.expression)), node.shape)
         inner = self.aligned(node, base)
         if exponent == 2:
@@ -284,17 +301,23 @@ class Lowering:
         expression = node.expression
         function = expression.func
         if isinstance(expression, scalar.where):
-            condition, yes, no = (self.aligned(node, part) for part in expression.args)
-            return self.ufunc("where", (condition, yes, no), node.shape)
+            return self._where(node, *expression.args)
         if isinstance(expression, scalar.maximum):
             parts = [self.aligned(node, part) for part in expression.args]
             result = parts[0]
             for part in parts[1:]:
                 result = self.ufunc("maximum", (result, part), node.shape)
             return result
+        if function in COMPARISONS:
+            return self._comparison(node, COMPARISONS[function], expression.args[0])
+        if isinstance(expression, scalar.relu):
+            return self.ufunc("relu", (self.aligned(node, expression.args[0]), self._zero(node.shape)), node.shape)
+        if isinstance(expression, sympy.exp):
+            softmax = self._softmax(node)
+            if softmax is not None:
+                return softmax
         if function in UNARY:
-            dtype = "bool" if UNARY[function] in ("positive", "nonnegative", "equals") else "float"
-            return self.ufunc(UNARY[function], (self.aligned(node, expression.args[0]),), node.shape, dtype)
+            return self.ufunc(UNARY[function], (self.aligned(node, expression.args[0]),), node.shape)
         assert isinstance(expression, scalar.ScalarFunction), function
         if expression.func.body is None:
             operands = [self.aligned(node, part) for part in expression.args]
@@ -306,17 +329,124 @@ class Lowering:
             return self.add("copy", (operation,), node.shape, "buffer")
         return operation
 
+    def _zero(self, shape: Shape) -> Operation:
+        """A row of zeros, beside which NumPy compares faster than with the number 0."""
+        return self.add("zero_row", (), shape[-1:], "constant") if len(shape) > 1 else self.number(sympy.S.Zero)
+
+    def _comparison(self, node: Pointwise, kind: str, argument_: sympy.Expr) -> Operation:
+        """[u > 0], [u >= 0] or [u = 0], the terms of u with a minus on the other side.
+
+        Where relu(u) is at hand it is read instead of u: one of them less has to be kept.
+        """
+        minus = [term for term in sympy.Add.make_args(argument_) if term.could_extract_minus_sign()]
+        left = self.aligned(node, sympy.Add(argument_, *[-term for term in minus]))
+        right = self.aligned(node, -sympy.Add(*minus))
+        if kind == "greater" and not minus:
+            left = self.made("relu", left, self._zero(node.shape)) or left
+        return self.ufunc(kind, (left, right), node.shape, "bool")
+
+    def _where(self, node: Pointwise, condition: sympy.Expr, yes: sympy.Expr, no: sympy.Expr) -> Operation:
+        """One of the two is overwritten with the other where the condition says so: the one that may be an array in place."""
+        holds = self.aligned(node, condition)
+        if holds.dtype != "bool":
+            half = self.number(sympy.Rational(1, 2))
+            holds = self.ufunc("greater", (holds, half), holds.shape, "bool")
+        if not node.shape:
+            return self.add("choose", (holds, self.aligned(node, yes), self.aligned(node, no)), (), "scalar")
+        if self._spans(node, yes):
+            holds = self.add(
+                "logical_not",
+                (holds,),
+                holds.shape,
+                "constant" if holds.base.storage == "constant" else "buffer",
+                "bool",
+            )
+            yes, no = no, yes
+        return self.ufunc("replace", (self.aligned(node, no), self.aligned(node, yes), holds), node.shape)
+
     # ------------------------------------------------------------ reductions
 
     def _reduction(self, node: Reduction) -> Operation:
         (operand,), (labels,) = node.operands, node.labels
+        if node.kind == "logsumexp":
+            _, total, shift, kept = self._exponentials(node)
+            result = self.ufunc("add", (self.ufunc("log", (total,), total.shape), shift), total.shape)
+        else:
+            inner = self.of(operand)
+            axes = tuple(position for position, label in enumerate(labels) if label >= node.rank)
+            kept = tuple(label for label in labels if label < node.rank)
+            shape = tuple(size for size, label in zip(operand.shape, labels, strict=True) if label < node.rank)
+            if node.kind == "norm":
+                scratch = self.add("scratch", (), operand.shape, "buffer", of=operand)
+                result = self.add("norm", (inner, scratch), shape, "buffer", axes=axes)
+            else:
+                windowed = inner.base is not inner and "window" in _kinds(inner)
+                result = self.add("max_window" if windowed else "max", (inner,), shape, "buffer", axes=axes)
+        return result if kept == tuple(sorted(kept)) else self.view(result, kept, node.rank)
+
+    def _exponentials(self, node: Reduction) -> tuple[Operation, Operation, Operation, Labels]:
+        """exp(x - m) for the largest entry m, their sum, and m (0 where every entry is -inf), and the labels of the sum's axes."""
+        (operand,), (labels,) = node.operands, node.labels
         inner = self.of(operand)
         axes = tuple(position for position, label in enumerate(labels) if label >= node.rank)
-        kept = tuple(label for label in labels if label < node.rank)
-        shape = tuple(size for size, label in zip(operand.shape, labels, strict=True) if label < node.rank)
-        result = self.add(
-            node.kind, (inner,), shape, "buffer", axes=axes, scratch=operand.shape if node.kind != "max" else None
+        places = tuple(position for position in range(inner.rank) if position not in axes)
+        shape = tuple(inner.shape[position] for position in places)
+        shift = self.ufunc(
+            "maximum",
+            (self.add("max", (inner,), shape, "buffer", axes=axes), self.add("lowest", (), (), "scalar")),
+            shape,
         )
-        if kept == tuple(sorted(kept)):
-            return result
-        return self.view(result, kept, node.rank)
+        centred = self.ufunc("subtract", (inner, self.view(shift, places, inner.rank)), inner.shape)
+        exponential = self.ufunc("exp", (centred,), inner.shape)
+        total = self.total(exponential, axes)
+        return exponential, total, shift, tuple(labels[position] for position in places)
+
+    def _softmax(self, node: Pointwise) -> Operation | None:
+        """exp(x - logsumexp(x)) is exp(x - m) over the sum of those, which the logsumexp has computed."""
+        factors = list(zip(node.operands, node.labels, strict=True))
+        for k, (normaliser, labels) in enumerate(factors):
+            if not isinstance(normaliser, Reduction) or normaliser.kind != "logsumexp":
+                continue
+            for j, (operand, own) in enumerate(factors):
+                places = normaliser.labels[0]
+                if (
+                    operand is normaliser.operands[0]
+                    and node.expression.args[0] == argument(j) - argument(k)
+                    and all(
+                        own[position] == labels[label]
+                        for position, label in enumerate(places)
+                        if label < normaliser.rank
+                    )
+                ):
+                    exponential, total, _, kept = self._exponentials(normaliser)
+                    below = self.view(total, tuple(labels[label] for label in kept), node.rank)
+                    return self.ufunc("divide", (self.view(exponential, own, node.rank), below), node.shape)
+        return None
+
+    def flat_index(self, classes: Operation, count: Size) -> Operation:
+        """Return the places of one entry of each row, that of the row's class, in the array's flat memory."""
+        starts = self.add("row_starts", (), classes.shape, "constant", "int", count=count)
+        return self.add("flat_index", (classes, starts), classes.shape, "buffer", "int")
+
+    def total(self, operation: Operation, axes: tuple[int, ...]) -> Operation:
+        """Return the sum over some axes: a product with ones where they are the first or the last ones of an array."""
+        shape = tuple(size for k, size in enumerate(operation.shape) if k not in axes)
+        count = sympy.Mul(*[operation.shape[k] for k in axes])
+        plain = operation.storage in ("buffer", "given") and operation.dtype == "float"
+        if plain and operation.rank == 1:
+            return self.add("dot", (operation, self.filled(1, (count,))), (), "scalar")
+        plain = plain and bool(shape)
+        if plain and axes == tuple(range(len(axes))):
+            return self.add("sum_first", (operation, self.filled(1, (count,))), shape, "buffer", axes=axes)
+        if plain and axes == tuple(range(len(shape), operation.rank)):
+            return self.add("sum_last", (operation, self.filled(1, (count,))), shape, "buffer", axes=axes)
+        return self.add("sum", (operation,), shape, "buffer", axes=axes)
+
+
+def _kinds(operation: Operation) -> list[str]:
+    """The kinds of the views between an operation and the memory it lies in."""
+    kinds = []
+    while operation.storage == "view":
+        kinds.append(operation.kind)
+        operation = operation.operands[0]
+    return kinds

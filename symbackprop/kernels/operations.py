@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import sympy
-
 from symbackprop.graph.sizes import Shape
 
 
@@ -15,8 +13,9 @@ class Operation:
     """One step. ``kind`` names the statement (see `statements`), ``details`` what it needs beside its operands.
 
     shape is symbolic; storage says what holds the result: ``given`` (a parameter or input), ``scalar`` (a Python or NumPy
-    scalar), ``view`` (shares its operand's memory), ``buffer`` (an array of the workspace) or ``constant`` (an array that
-    depends on sizes alone, made with the workspace).
+    scalar), ``view`` (shares its operand's memory), ``buffer`` (an array of the workspace), ``constant`` (an array that
+    depends on sizes alone, made with the workspace) or ``fresh`` (an array that NumPy allocates at each call: inverses,
+    factorisations). dtype is ``float`` (that of the workspace), ``bool`` or ``int`` (classes and positions).
     """
 
     kind: str
@@ -33,9 +32,10 @@ class Operation:
         """The number of axes."""
         return len(self.shape)
 
-
-@dataclass(frozen=True)
-class Scalar:
-    """A scalar expression in sizes and numbers, known before any array is."""
-
-    value: sympy.Expr
+    @property
+    def base(self) -> Operation:
+        """The operation whose memory this one's value lies in: itself, or what it is a view of."""
+        operation = self
+        while operation.storage == "view":
+            operation = operation.operands[0]
+        return operation

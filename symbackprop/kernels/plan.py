@@ -1,84 +1,114 @@
-"""The plan of a kernel: the order of its operations, which of them each function needs, and where results are kept."""
+"""The plan of a kernel: its steps in order, which of them each function needs, and where results are kept."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from symbackprop.derivation.derived import DerivedGraph
+from symbackprop.graph.sizes import Shape
 from symbackprop.kernels.lowering import Lowering
+from symbackprop.kernels.memory import Array, assign
 from symbackprop.kernels.operations import Operation
-
-IN_PLACE = frozenset(
-    "add subtract multiply divide negative square sqrt exp log sin cos tan sinh cosh tanh arctan abs sign sigmoid softplus relu "
-    "maximum power add_at_class".split()
-)
-"""Operations that may write over one of their operands."""
+from symbackprop.kernels.schedule import Loop, Step, has_rows, in_order, operations_of, with_loops
 
 
-@dataclass
+@dataclass(frozen=True)
+class LoopRows:
+    """What a loop works on, row by row: arrays of the workspace and of its scratch, each in a shape, given tensors, constants."""
+
+    whole: tuple[tuple[Array, Shape], ...]
+    scratch: tuple[tuple[Array, Shape], ...]
+    sliced: tuple[Operation, ...]
+    constants: tuple[Operation, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
-    """operations in order; for each function of the module, those it runs; outputs and gradients by name.
+    """What a kernel does, before any of it is written down; footprint and arithmetic are read from it too.
 
-    buffers maps each operation that fills an array to the operation whose array that is (itself, or one it writes over).
+    steps are in order; objective, outputs and gradients are the operations whose results are returned; array_of says which
+    array of the workspace holds a result.
     """
 
     derived: DerivedGraph
-    operations: list[Operation]
+    steps: tuple[Step, ...]
     objective: Operation | None
-    outputs: dict[str, Operation]
-    gradients: dict[str, Operation]
-    given: dict[str, Operation]
-    buffers: dict[Operation, Operation]
-
-    def needed(self, targets: Iterable[Operation]) -> list[Operation]:
-        """Return the operations that compute the targets, in order."""
-        wanted = set(targets)
-        for operation in reversed(self.operations):
-            if operation in wanted:
-                wanted.update(operation.operands)
-        return [operation for operation in self.operations if operation in wanted]
+    outputs: Mapping[str, Operation]
+    gradients: Mapping[str, Operation]
+    array_of: Mapping[Operation, Array]
 
     @property
-    def arrays(self) -> list[Operation]:
-        """The operations whose result has an array of its own in the workspace, in order."""
-        return [op for op in self.operations if op.storage == "constant" or self.buffers.get(op) is op]
+    def operations(self) -> list[Operation]:
+        """All operations, in order."""
+        return [operation for step in self.steps for operation in operations_of(step)]
+
+    @property
+    def loops(self) -> list[Loop]:
+        """The loops, in order."""
+        return [step for step in self.steps if isinstance(step, Loop)]
+
+    @property
+    def arrays(self) -> list[Array]:
+        """The arrays of the workspace and of the loops' scratch, in order of first use."""
+        return list(dict.fromkeys(self.array_of.values()))
+
+    def rows_in(self, loop: Loop) -> LoopRows:
+        """Return what a loop works on, row by row."""
+        whole: dict[tuple[Array, Shape], None] = {}
+        scratch: dict[tuple[Array, Shape], None] = {}
+        sliced: dict[Operation, None] = {}
+        constants: dict[Operation, None] = {}
+        for operation in loop.operations:
+            values = [operand for operand in operation.operands if operand.shape and has_rows(operand, loop.length)]
+            if operation not in loop.accumulated:
+                values.append(operation)
+            for value in (value.base for value in values):
+                if value.storage == "buffer":
+                    array = self.array_of[value]
+                    (scratch if array.loop is loop else whole).setdefault((array, value.shape))
+                elif value.storage == "constant":
+                    constants.setdefault(value)
+                else:
+                    sliced.setdefault(value)
+        return LoopRows(tuple(whole), tuple(scratch), tuple(sliced), tuple(constants))
+
+    def needed(self, targets: Iterable[Operation]) -> tuple[list[Step], frozenset[Operation]]:
+        """Return the steps that compute the targets, in order, and the operations that are needed of them."""
+        wanted: set[Operation] = set()
+        pending = list(targets)
+        while pending:
+            operation = pending.pop()
+            if operation not in wanted:
+                wanted.add(operation)
+                pending += operation.operands
+        steps = [step for step in self.steps if any(operation in wanted for operation in operations_of(step))]
+        return steps, frozenset(wanted)
 
 
 def make_plan(derived: DerivedGraph) -> Plan:
     """Return the plan of a model's kernel, from its derivation over the batch."""
     sizes = {name: size for name, size in derived.model.dimensions.items() if size is not None}
     lowering = Lowering(sizes)
-    given: dict[str, Operation] = {}
     for declaration in derived.graph.declarations:
-        kind = "class" if declaration.classes is not None else "float"
-        operation = lowering.add("given", (), declaration.shape, "given", kind)
-        operation.name = declaration.name
-        given[declaration.name] = lowering.named[declaration.name] = operation
+        lowering.given(declaration.name, declaration.shape, "int" if declaration.classes is not None else "float")
     wanted = {derived.gradient_name(name) for name in derived.wrt} if derived.model.objective else set()
     live = derived.graph.needed_for(frozenset({*wanted, *derived.model.outputs, derived.target}))
-    for equation in (*derived.forward, *derived.backward):
-        if equation.name in live:
-            lowering.define(equation.name, equation.node)
+    for equation in in_order(derived, live):
+        lowering.define(equation.name, equation.node)
     outputs = {name: lowering.named[name] for name in derived.model.outputs}
     gradients: dict[str, Operation] = {}
-    for name in derived.wrt:
-        gradient = derived.gradient_name(name)
-        if gradient in lowering.named:
-            lowering.equation = gradient
-            gradients[name] = _own_array(lowering, lowering.named[gradient], list(gradients.values()))
+    for name in derived.wrt if derived.model.objective else ():
+        lowering.equation = derived.gradient_name(name)
+        gradients[name] = lowering.own_array(lowering.named[lowering.equation], name, gradients.values())
     objective = lowering.named.get(derived.target) if derived.model.objective else None
     ends = [*outputs.values(), *gradients.values(), *([objective] if objective else [])]
-    operations = _alive(lowering.operations, ends)
-    buffers = _assign(operations, {*outputs.values(), *gradients.values()})
-    return Plan(derived, operations, objective, outputs, gradients, given, buffers)
-
-
-def _own_array(lowering: Lowering, operation: Operation, others: list[Operation]) -> Operation:
-    """A gradient is an array of its own: neither a view, nor a constant, nor another gradient."""
-    if operation.storage == "scalar" or (operation.storage == "buffer" and operation not in others):
-        return operation
-    return lowering.add("copy", (operation,), operation.shape, "buffer")
+    steps = tuple(with_loops(_alive(lowering.operations, ends), sizes))
+    plan = Plan(derived, steps, objective, outputs, gradients, {})
+    _, forward = plan.needed(outputs.values())
+    end = max((k for k, step in enumerate(steps) if any(op in forward for op in operations_of(step))), default=0)
+    arrays = assign(steps, frozenset(gradients.values()), dict.fromkeys(outputs.values(), end))
+    return replace(plan, array_of=arrays)
 
 
 def _alive(operations: list[Operation], ends: list[Operation]) -> list[Operation]:
@@ -87,33 +117,3 @@ def _alive(operations: list[Operation], ends: list[Operation]) -> list[Operation
         if operation in wanted:
             wanted.update(operation.operands)
     return [operation for operation in operations if operation in wanted or operation.kind == "given"]
-
-
-def _base(operation: Operation) -> Operation:
-    while operation.storage == "view":
-        operation = operation.operands[0]
-    return operation
-
-
-def _assign(operations: list[Operation], pinned: set[Operation]) -> dict[Operation, Operation]:
-    """Give each result an array: that of an operand which nothing reads any more, or one of its own."""
-    last: dict[Operation, int] = {}
-    for position, operation in enumerate(operations):
-        for operand in operation.operands:
-            last[_base(operand)] = position
-    keep = {_base(operation) for operation in pinned}
-    buffers: dict[Operation, Operation] = {}
-    for position, operation in enumerate(operations):
-        if operation.storage != "buffer":
-            continue
-        buffers[operation] = operation
-        if operation.kind not in IN_PLACE:
-            continue
-        bases = [_base(operand) for operand in operation.operands]
-        candidates = operation.operands[:1] if operation.kind == "add_at_class" else operation.operands
-        for operand in candidates:
-            fits = operand.storage == "buffer" and operand.shape == operation.shape and operand.dtype == operation.dtype
-            if fits and last[operand] == position and operand not in keep and bases.count(operand) == 1:
-                buffers[operation] = buffers[operand]
-                break
-    return buffers

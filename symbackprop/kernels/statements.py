@@ -9,122 +9,119 @@ import sympy
 from symbackprop.graph.nodes import argument, axis
 from symbackprop.graph.sizes import Size
 from symbackprop.kernels.identifiers import Identifiers
+from symbackprop.kernels.numbers import Numbers
 from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.plan import Plan
+from symbackprop.kernels.schedule import Loop, has_rows
+from symbackprop.kernels.variables import Variables
 
-_INFIX = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
+_INFIX = {
+    "add": "+",
+    "subtract": "-",
+    "multiply": "*",
+    "divide": "/",
+    "greater": ">",
+    "greater_equal": ">=",
+    "equal": "==",
+}
+_IN_PLACE_INFIX = ("add", "subtract", "multiply", "divide")
+_NUMPY = {"relu": "maximum", "softplus": "logaddexp"}
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-HELPERS = {
-    "sigmoid": "_sigmoid", "erf": "_erf", "logsumexp": "_logsumexp", "norm": "_norm", "add_at_class": "_add_at_class",
-    "scatter_class": "_scatter_class", "scatter_window": "_scatter_window", "window": "_window", "cofactor": "_cofactor",
-    "pick": "_pick",
-}  # fmt: skip
-"""Operations that need a function of the module besides NumPy's."""
+HELPERS = frozenset("sigmoid erf norm scatter_classes scatter_windows window cofactor pick max_window matmul".split())
+"""Operations that need a function of the module besides NumPy's, in a template of their name."""
 
 
 class Statements:
-    """Writes the operations of a plan."""
+    """Writes the operations of a plan. ``function`` and the loop being written decide how a value is called there."""
 
     def __init__(self, plan: Plan, names: Identifiers) -> None:
         self.plan, self.names = plan, names
-        self.variable: dict[Operation, str] = {}
-        for operation in plan.operations:
-            if operation.kind == "given" or operation.name:
-                self._name(operation)
-        for operation in reversed(plan.operations):
-            self._name(operation)
-            self._share(operation)
+        self.numbers = Numbers(names)
+        self.variables = Variables(plan, names)
+        self.loop: Loop | None = None
 
-    def _share(self, operation: Operation) -> None:
-        """What is written over on the way to a value carries its name: z = W x, then z += b."""
-        base = self.plan.buffers.get(operation)
-        for operand in operation.operands:
-            if (
-                base is not None
-                and base is not operation
-                and self.plan.buffers.get(operand) is base
-                and not operand.name
-            ):
-                if operand not in self.variable and operand.equation == operation.equation:
-                    self.variable[operand] = self.variable[operation]
+    # ------------------------------------------------------------ loops
 
-    def _name(self, operation: Operation) -> None:
-        if operation.kind in ("number", "align") or operation in self.variable:
-            return
-        wish = operation.name or f"{self.names.of(operation.equation)}_part" if operation.equation else "value"
-        if operation.kind == "given" or (
-            operation.name and self.names.of(operation.name) not in self.variable.values()
-        ):
-            self.variable[operation] = self.names.of(operation.name)
+    def loop_lines(
+        self, loop: Loop, wanted: frozenset[Operation], comment: Callable[[str], str], later: frozenset[Operation]
+    ) -> list[str]:
+        """The lines of a loop over blocks of rows, of which those operations are wanted; ``later`` are values read after it."""
+        chosen = [operation for operation in loop.operations if operation in wanted]
+        rows = self.plan.rows_in(loop)
+        lines = []
+        for operation in chosen:
+            if operation in loop.accumulated:
+                lines += self._start(operation)
+        names = [self.variables.row_of_array(array, shape) for array, shape in rows.whole]
+        names += [f"{self.variables.of(value)}_rows" for value in rows.constants]
+        names += [self.variables.row_of_array(array, shape) for array, shape in rows.scratch]
+        lines.append(f"for {', '.join(['rows', *names])} in w.{self.variables.loop_name(loop)}:")
+        self.loop = loop
+        used = {operand.base for operation in chosen for operand in operation.operands}
+        for value in rows.sliced:
+            if value in used:
+                lines.append(f"    {self.variables.of(value)}_rows = {self.variables.of(value)}[rows]")
+        current = ""
+        for operation in chosen:
+            code = self._accumulate(operation) if operation in loop.accumulated else self.statement(operation)
+            if operation.equation != current:
+                current = operation.equation
+                lines.append(f"    # {comment(current)}")
+            lines += [f"    {line}" for line in code]
+        self.loop = None
+        for operation in chosen:
+            if operation in later and operation not in loop.accumulated:
+                lines.append(f"{self.variables.of(operation)} = {self.out(operation)}")
+        return lines
+
+    def _start(self, operation: Operation) -> list[str]:
+        name = self.variables.of(operation)
+        return (
+            [f"{name} = 0.0"]
+            if operation.storage == "scalar"
+            else [f"{name} = {self.out(operation)}", f"{name}.fill(0)"]
+        )
+
+    def _accumulate(self, operation: Operation) -> list[str]:
+        operands = [self.expression(operand) for operand in operation.operands]
+        if operation.kind == "dot":
+            code = f"np.vdot({operands[0]}, {operands[1]})"
+        elif operation.kind == "sum_first":
+            code = self._sum_first(operation, operands)
+        elif operation.kind == "sum":
+            axes = operation.details["axes"]
+            code = f"np.sum({operands[0]}{'' if operation.storage == 'scalar' else f', axis={_axes(axes)}'})"
         else:
-            self.variable[operation] = self.names.fresh(
-                self.names.of(operation.equation) + "_part" if operation.equation else wish
-            )
+            code = f'np.einsum("{self._pattern(operation)}", {", ".join(operands)})'
+        return [f"{self.variables.of(operation)} += {code}"]
 
     # ------------------------------------------------------------ expressions
 
-    def size(self, size: Size) -> str:
-        """A size, a whole number, as Python."""
-        if size.is_Integer:
-            return str(size)
-        if size.is_Symbol:
-            return self.names.size(size.name)
-        if isinstance(size, sympy.floor):
-            above, below = sympy.fraction(sympy.together(size.args[0]))
-            return f"({self.size(above)}) // ({self.size(below)})"
-        if isinstance(size, sympy.Min | sympy.Max):
-            inner = ", ".join(self.size(part) for part in sorted(size.args, key=str))
-            return f"{'min' if isinstance(size, sympy.Min) else 'max'}({inner})"
-        if size.is_Add:
-            return " + ".join(
-                self.size(part)
-                for part in sorted(size.args, key=lambda p: (p.is_number, p.could_extract_minus_sign(), str(p)))
-            ).replace("+ -", "- ")
-        if size.is_Mul:
-            above, below = sympy.fraction(size)
-            if below != 1:
-                return f"({self.size(above)}) // ({self.size(below)})"
-            if size.could_extract_minus_sign():
-                return f"-{self.size(-size)}" if not (-size).is_Add else f"-({self.size(-size)})"
-            return " * ".join(f"({self.size(part)})" if part.is_Add else self.size(part) for part in size.args)
-        if size.is_Pow:
-            return f"({self.size(size.base)}) ** {self.size(size.exp)}"
-        raise TypeError(f"no code for the size {size}")
-
-    def number(self, value: sympy.Expr) -> str:
-        """A number or an expression in sizes, as a Python float."""
-        if value.is_Integer:
-            return f"{value}.0" if abs(value) < 10**15 else repr(float(value))
-        if value.is_Rational:
-            return repr(float(value))
-        if value is sympy.oo or value is sympy.S.NegativeInfinity:
-            return "math.inf" if value is sympy.oo else "-math.inf"
-        if value.is_number:
-            return repr(float(value))
-        if value.is_Symbol:
-            return self.names.size(value.name)
-        if value.is_Add:
-            return "(" + " + ".join(self.number(part) for part in sorted(value.args, key=str)) + ")"
-        if value.is_Mul:
-            above, below = sympy.fraction(value)
-            if below != 1:
-                return f"({self.number(above)} / {self.number(below)})"
-            return "(" + " * ".join(self.number(part) for part in sorted(value.args, key=str)) + ")"
-        if value.is_Pow:
-            if value.exp == sympy.Rational(1, 2):
-                return f"math.sqrt({self.number(value.base)})"
-            return f"({self.number(value.base)} ** {self.number(value.exp)})"
-        if isinstance(value, sympy.floor | sympy.Min | sympy.Max):
-            return self.size(value)
-        return f"math.{value.func.__name__}({', '.join(self.number(part) for part in value.args)})"
+    def variable(self, operation: Operation) -> str:
+        """The name of a value here: that of its rows in a loop that works it row by row."""
+        name = self.variables.of(operation)
+        if self.loop is not None and operation.storage != "scalar" and has_rows(operation, self.loop.length):
+            if operation.storage == "buffer" and operation not in self.loop.operations:
+                return self.variables.row_of_array(self.plan.array_of[operation], operation.shape)
+            if operation not in self.loop.accumulated:
+                return f"{name}_rows"
+        return name
 
     def expression(self, operation: Operation) -> str:
         """The operand as it stands in a statement."""
         if operation.kind == "number":
-            return self.number(operation.details["value"])
+            return self.numbers.number(operation.details["value"])
+        if operation.kind == "lowest":
+            return "w.lowest"
         if operation.kind == "align":
             return self._aligned(operation)
-        return self.variable[operation]
+        if operation.storage == "constant":
+            return (
+                self.variable(operation)
+                if self.variable(operation).endswith("_rows")
+                else f"w.{self.variable(operation)}"
+            )
+        return self.variable(operation)
 
     def _aligned(self, operation: Operation) -> str:
         labels, rank = operation.details["labels"], operation.details["rank"]
@@ -144,66 +141,69 @@ class Statements:
 
     def out(self, operation: Operation) -> str:
         """The array that holds a result."""
-        return f"w.{self.variable[self.plan.buffers[operation]]}"
+        array = self.plan.array_of[operation]
+        if self.loop is not None and operation not in self.loop.accumulated:
+            return self.variables.row_of_array(array, operation.shape)
+        return f"w.{self.variables.of_array(array, operation.shape)}"
 
     def statement(self, operation: Operation) -> list[str]:
         """The lines of one operation."""
-        if operation.kind in ("number", "align", "given"):
+        if operation.kind in ("number", "align", "given", "lowest", "scratch") or operation.storage == "constant":
             return []
-        name = self.variable[operation]
-        if operation.storage == "constant":
-            return [f"{name} = w.{name}"]
+        name = self.variable(operation)
         writer: Callable[[Operation, str], list[str]] | None = getattr(self, f"_write_{operation.kind}", None)
         if writer is not None:
             return writer(operation, name)
         return self._ufunc(operation, name)
 
+    def _over(self, operation: Operation, operand: Operation) -> bool:
+        """Tell whether a result is written over an operand."""
+        array_of = self.plan.array_of
+        return (
+            operation.storage == "buffer"
+            and operand.storage == "buffer"
+            and array_of.get(operand) is array_of[operation]
+        )
+
     def _ufunc(self, operation: Operation, name: str) -> list[str]:
         operands = [self.expression(operand) for operand in operation.operands]
-        kind = {
-            "relu": "maximum",
-            "softplus": "logaddexp",
-            "positive": "greater",
-            "nonnegative": "greater_equal",
-            "equals": "equal",
-        }.get(operation.kind, operation.kind)
-        if kind != operation.kind:
+        kind = operation.kind
+        if kind == "softplus":
             operands.append("0")
         if operation.storage == "scalar":
             if kind in _INFIX and len(operands) == 2:
                 return [f"{name} = {operands[0]} {_INFIX[kind]} {operands[1]}"]
-            return [f"{name} = np.{kind}({', '.join(operands)})"]
-        base = self.plan.buffers[operation]
-        if kind in _INFIX and base is not operation:
-            first = operation.operands[0]
-            if first.storage == "buffer" and self.plan.buffers[first] is base:
-                lines = [f"{operands[0]} {_INFIX[kind]}= {operands[1]}"]
-                return lines if operands[0] == name else [*lines, f"{name} = {operands[0]}"]
-        return [f"{name} = np.{kind}({', '.join(operands)}, out={self.out(operation)})"]
+            return [f"{name} = np.{_NUMPY.get(kind, kind)}({', '.join(operands)})"]
+        if kind in _IN_PLACE_INFIX and self._over(operation, operation.operands[0]):
+            lines = [f"{operands[0]} {_INFIX[kind]}= {operands[1]}"]
+            return lines if operands[0] == name else [*lines, f"{name} = {operands[0]}"]
+        return [f"{name} = np.{_NUMPY.get(kind, kind)}({', '.join(operands)}, out={self.out(operation)})"]
 
-    def _write_copy(self, operation: Operation, name: str) -> list[str]:
+    def _filled(self, operation: Operation, name: str) -> list[str]:
+        """The lines that put the first operand into the result's array, where it is not there already."""
         inner = self.expression(operation.operands[0])
-        if operation.storage == "scalar":
-            return [f"{name} = {inner}"]
+        if self._over(operation, operation.operands[0]):
+            return [] if inner == name else [f"{name} = {inner}"]
         return [f"{name} = {self.out(operation)}", f"np.copyto({name}, {inner})"]
 
-    def _write_where(self, operation: Operation, name: str) -> list[str]:
-        condition, yes, no = (self.expression(operand) for operand in operation.operands)
+    def _write_copy(self, operation: Operation, name: str) -> list[str]:
         if operation.storage == "scalar":
-            return [f"{name} = {yes} if {condition} else {no}"]
-        if operation.operands[0].dtype != "bool":
-            condition = f"np.greater({condition}, 0.5)"
-        return [
-            f"{name} = {self.out(operation)}",
-            f"np.copyto({name}, {no})",
-            f"np.copyto({name}, {yes}, where={condition})",
-        ]
+            return [f"{name} = {self.expression(operation.operands[0])}"]
+        return [f"{name} = {self.out(operation)}", f"np.copyto({name}, {self.expression(operation.operands[0])})"]
+
+    def _write_choose(self, operation: Operation, name: str) -> list[str]:
+        condition, yes, no = (self.expression(operand) for operand in operation.operands)
+        return [f"{name} = {yes} if {condition} else {no}"]
+
+    def _write_replace(self, operation: Operation, name: str) -> list[str]:
+        _, value, where = (self.expression(operand) for operand in operation.operands)
+        return [*self._filled(operation, name), f"np.copyto({name}, {value}, where={where})"]
 
     def _write_guarded(self, operation: Operation, name: str) -> list[str]:
-        inner = self.expression(operation.operands[0])
         if operation.storage == "scalar":
+            inner = self.expression(operation.operands[0])
             return [f"{name} = {inner} if {inner} != 0 else 1.0"]
-        return [f"{name} = {self.out(operation)}", f"np.copyto({name}, {inner})", f"{name}[{name} == 0] = 1"]
+        return [*self._filled(operation, name), f"{name}[{name} == 0] = 1"]
 
     def _write_sigmoid(self, operation: Operation, name: str) -> list[str]:
         inner = self.expression(operation.operands[0])
@@ -224,44 +224,76 @@ class Statements:
             return [f"{name} = functions[{key!r}]({inner})"]
         return [f"{name} = {self.out(operation)}", f"np.copyto({name}, functions[{key!r}]({inner}))"]
 
+    # ------------------------------------------------------------ sums and extremes
+
     def _write_sum(self, operation: Operation, name: str) -> list[str]:
-        return self._over("sum", operation, name)
+        return self._reduced("add", operation, name)
 
     def _write_max(self, operation: Operation, name: str) -> list[str]:
-        return self._over("max", operation, name)
+        return self._reduced("maximum", operation, name)
 
-    def _over(self, function: str, operation: Operation, name: str) -> list[str]:
+    def _reduced(self, function: str, operation: Operation, name: str) -> list[str]:
         inner, axes = self.expression(operation.operands[0]), operation.details["axes"]
         if operation.storage == "scalar":
-            return [f"{name} = np.{function}({inner})"]
-        return [f"{name} = np.{function}({inner}, axis={_axes(axes)}, out={self.out(operation)})"]
+            return [f"{name} = np.{function}.reduce({inner}, axis=None)"]
+        return [f"{name} = np.{function}.reduce({inner}, axis={_axes(axes)}, out={self.out(operation)})"]
 
-    def _write_logsumexp(self, operation: Operation, name: str) -> list[str]:
-        return self._stable("_logsumexp", operation, name)
+    def _write_sum_first(self, operation: Operation, name: str) -> list[str]:
+        operands = [self.expression(operand) for operand in operation.operands]
+        if operation.rank == 1:
+            return [f"{name} = {self._sum_first(operation, operands)[:-1]}, out={self.out(operation)})"]
+        rows, ones = operands
+        return [
+            f"{name} = {self.out(operation)}",
+            f"np.dot({ones}, {rows}.reshape({ones}.size, -1), out={name}.reshape(-1))",
+        ]
+
+    def _sum_first(self, operation: Operation, operands: Sequence[str]) -> str:
+        rows, ones = operands
+        if operation.rank == 1 and len(operation.details["axes"]) == 1:
+            return f"np.dot({ones}, {rows})"
+        if operation.rank == 1:
+            return f"np.dot({ones}, {rows}.reshape({ones}.size, -1))"
+        return f"np.sum({rows}, axis={_axes(operation.details['axes'])})"
+
+    def _write_sum_last(self, operation: Operation, name: str) -> list[str]:
+        rows, ones = (self.expression(operand) for operand in operation.operands)
+        if operation.rank == 1 and len(operation.details["axes"]) == 1:
+            return [f"{name} = np.dot({rows}, {ones}, out={self.out(operation)})"]
+        return [
+            f"{name} = {self.out(operation)}",
+            f"np.dot({rows}.reshape(-1, {ones}.size), {ones}, out={name}.reshape(-1))",
+        ]
+
+    def _write_max_window(self, operation: Operation, name: str) -> list[str]:
+        inner, axes = self.expression(operation.operands[0]), operation.details["axes"]
+        return [f"{name} = _max_window({inner}, {axes}, {self.out(operation)})"]
 
     def _write_norm(self, operation: Operation, name: str) -> list[str]:
-        return self._stable("_norm", operation, name)
-
-    def _stable(self, function: str, operation: Operation, name: str) -> list[str]:
-        inner = self.expression(operation.operands[0])
+        inner, scratch = operation.operands
         target = "None" if operation.storage == "scalar" else self.out(operation)
-        return [f"{name} = {function}({inner}, {operation.details['axes']}, {target}, w.{name}_scratch)"]
+        place = self.numbers.size(sympy.S.Zero) if not scratch.rank else self.out(scratch)
+        return [f"{name} = _norm({self.expression(inner)}, {operation.details['axes']}, {target}, {place})"]
 
     def _write_dot(self, operation: Operation, name: str) -> list[str]:
         first, second = (self.expression(operand) for operand in operation.operands)
         return [f"{name} = np.vdot({first}, {second})"]
 
     def _write_einsum(self, operation: Operation, name: str) -> list[str]:
-        inputs = ",".join("".join(_LETTERS[label] for label in labels) for labels in operation.details["inputs"])
-        pattern = f"{inputs}->{''.join(_LETTERS[label] for label in operation.details['output'])}"
         operands = ", ".join(self.expression(operand) for operand in operation.operands)
         out = "" if operation.storage == "scalar" else f", out={self.out(operation)}"
-        return [f'{name} = np.einsum("{pattern}", {operands}{out})']
+        return [f'{name} = np.einsum("{self._pattern(operation)}", {operands}{out})']
+
+    def _pattern(self, operation: Operation) -> str:
+        inputs = ",".join("".join(_LETTERS[label] for label in labels) for labels in operation.details["inputs"])
+        return f"{inputs}->{''.join(_LETTERS[label] for label in operation.details['output'])}"
 
     def _write_diagonal(self, operation: Operation, name: str) -> list[str]:
         inputs, output = operation.details["inputs"], operation.details["output"]
         pattern = f"{''.join(_LETTERS[k] for k in inputs)}->{''.join(_LETTERS[k] for k in output)}"
         return [f'{name} = np.einsum("{pattern}", {self.expression(operation.operands[0])})']
+
+    # ------------------------------------------------------------ matrices
 
     def _write_inverse(self, operation: Operation, name: str) -> list[str]:
         return [f"{name} = np.linalg.inv({self.expression(operation.operands[0])})"]
@@ -275,6 +307,8 @@ class Statements:
     def _write_cofactor(self, operation: Operation, name: str) -> list[str]:
         return [f"{name} = _cofactor({self.expression(operation.operands[0])})"]
 
+    # ------------------------------------------------------------ index maps
+
     def _write_take(self, operation: Operation, name: str) -> list[str]:
         table, index = (self.expression(operand) for operand in operation.operands)
         if operation.storage == "scalar":
@@ -282,6 +316,16 @@ class Statements:
         return [
             f'{name} = np.take({table}, {index}, axis={operation.details["axis"]}, out={self.out(operation)}, mode="clip")'
         ]
+
+    def _write_flat_index(self, operation: Operation, name: str) -> list[str]:
+        classes, starts = (self.expression(operand) for operand in operation.operands)
+        if operation.storage == "scalar":
+            return [f"{name} = {classes}"]
+        return [f"{name} = np.add({classes}, {starts}, out={self.out(operation)})"]
+
+    def _write_take_flat(self, operation: Operation, name: str) -> list[str]:
+        table, index = (self.expression(operand) for operand in operation.operands)
+        return [f'{name} = {table}.take({index}, out={self.out(operation)}, mode="clip")']
 
     def _write_pick(self, operation: Operation, name: str) -> list[str]:
         table, index = (self.expression(operand) for operand in operation.operands)
@@ -291,29 +335,25 @@ class Statements:
         return [f"{name} = _pick({table}, {index}, {operation.details['labels']}, {operation.details['axis']})"]
 
     def _write_add_at_class(self, operation: Operation, name: str) -> list[str]:
-        target, index, amount = (self.expression(operand) for operand in operation.operands)
-        lines = []
-        if self.plan.buffers[operation] is operation:
-            lines = [f"np.copyto({self.out(operation)}, {target})", f"{name} = {self.out(operation)}"]
-            target = name
-        lines.append(f"_add_at_class({target}, {index}, {amount})")
-        return lines if target == name else [*lines, f"{name} = {target}"]
+        _, index, amount = (self.expression(operand) for operand in operation.operands)
+        return [*self._filled(operation, name), f"{name}.reshape(-1)[{index}] += {amount}"]
 
-    def _write_scatter_class(self, operation: Operation, name: str) -> list[str]:
+    def _write_scatter_classes(self, operation: Operation, name: str) -> list[str]:
         source, index = (self.expression(operand) for operand in operation.operands)
-        return [f"{name} = _scatter_class({source}, {index}, {self.out(operation)})"]
+        return [f"{name} = _scatter_classes({source}, {index}, {self.out(operation)})"]
 
-    def _write_scatter_window(self, operation: Operation, name: str) -> list[str]:
-        coefficients = ", ".join(self.size(c) for _, c in operation.details["steps"])
-        source = self.expression(operation.operands[0])
-        offset = self.size(operation.details["offset"])
-        return [f"{name} = _scatter_window({source}, ({coefficients},), {offset}, {self.out(operation)})"]
+    def _write_scatter_windows(self, operation: Operation, name: str) -> list[str]:
+        source, places = (self.expression(operand) for operand in operation.operands)
+        order = operation.details["order"]
+        return [f"{name} = _scatter_windows({source}, {places}, {order}, {self.out(operation)})"]
 
     def _write_window(self, operation: Operation, name: str) -> list[str]:
-        steps = ", ".join(f"({self.size(size)}, {self.size(c)})" for size, c in operation.details["steps"])
+        steps = ", ".join(
+            f"({self.numbers.size(size)}, {self.numbers.size(c)})" for size, c in operation.details["steps"]
+        )
         inner, place = self.expression(operation.operands[0]), operation.details["axis"]
         return [
-            f"{name} = _window({inner}, {place}, ({steps}{',' if steps else ''}), {self.size(operation.details['offset'])})"
+            f"{name} = _window({inner}, {place}, ({steps}{',' if steps else ''}), {self.numbers.size(operation.details['offset'])})"
         ]
 
     def _write_indicator(self, operation: Operation, name: str) -> list[str]:
@@ -325,11 +365,11 @@ class Statements:
         values: dict[sympy.Symbol, str] = {}
         for k, size in enumerate(operation.shape):
             places = ", ".join(":" if j == k else "None" for j in range(rank))
-            values[axis(k)] = f"np.arange({self.size(size)})" + (f"[{places}]" if rank > 1 else "")
+            values[axis(k)] = f"np.arange({self.numbers.size(size)})" + (f"[{places}]" if rank > 1 else "")
         for k, operand in enumerate(operation.operands):
             values[argument(k)] = self.expression(operand)
         code = self._affine(operation.details["condition"], values)
-        shape = ", ".join(self.size(size) for size in operation.shape)
+        shape = ", ".join(self.numbers.size(size) for size in operation.shape)
         return f"np.broadcast_to({code} {operation.details['relation']} 0, ({shape},))"
 
     def _affine(self, expression: sympy.Expr, values: dict[sympy.Symbol, str]) -> str:
@@ -337,20 +377,40 @@ class Statements:
         for term in sorted(sympy.Add.make_args(expression), key=str):
             found = [symbol for symbol in sorted(term.free_symbols, key=str) if symbol in values]
             if not found:
-                terms.append(f"({self.size(term)})")
+                terms.append(f"({self.numbers.size(term)})")
                 continue
             coefficient = term.coeff(found[0])
-            terms.append(values[found[0]] if coefficient == 1 else f"({self.size(coefficient)}) * {values[found[0]]}")
+            terms.append(
+                values[found[0]] if coefficient == 1 else f"({self.numbers.size(coefficient)}) * {values[found[0]]}"
+            )
         return "(" + " + ".join(terms) + ")"
 
     def constant(self, operation: Operation) -> str:
         """An array that depends on sizes alone, for the workspace."""
-        shape = ", ".join(self.size(size) for size in operation.shape)
+        shape = ", ".join(self.numbers.size(size) for size in operation.shape)
         if operation.kind == "fill":
-            return f"np.full(({shape},), {self.number(operation.details['value'])}, dtype)"
+            return f"np.full(({shape},), {self.numbers.number(operation.details['value'])}, dtype)"
+        if operation.kind == "zero_row":
+            return f"np.zeros({shape} if {shape} >= 32 else (), dtype)"
+        if operation.kind == "row_starts":
+            count = self.numbers.size(operation.details["count"])
+            rows = [self.numbers.size(size) for size in operation.shape]
+            return f"{count} * np.arange({' * '.join(f'({size})' for size in rows)}).reshape({', '.join(rows)})"
+        if operation.kind == "places":
+            return self._places(operation)
+        if operation.kind == "logical_not":
+            return f"~self.{self.variables.of(operation.operands[0].base)}"
         if operation.kind == "coordinate":
             return f"np.arange({shape}).astype(dtype)"
         return self.indicator(operation)
+
+    def _places(self, operation: Operation) -> str:
+        steps = ", ".join(
+            f"(({', '.join(map(self.numbers.size, coefficients))},), {self.numbers.size(offset)})"
+            for coefficients, offset in operation.details["steps"]
+        )
+        source, target = (", ".join(map(self.numbers.size, operation.details[key])) for key in ("source", "target"))
+        return f"_places(({steps},), ({source},), ({target},))"
 
     # ------------------------------------------------------------ products
 
@@ -365,17 +425,22 @@ class Statements:
         if len(rows) > 1 or len(columns) > 1:
             groups = [*([label] for label in batch), *([rows] if rows else []), *([columns] if columns else [])]
             out = f"{out}.reshape({', '.join(self._count(group, sizes) for group in groups)})"
-        if batch and not rows:
-            left, out = f"{left}[..., None, :]", f"{out}[..., None, :]" if columns else f"{out}[..., None]"
-        if batch and not columns:
-            right, out = f"{right}[..., None]", f"{out}[..., None]"
-        if out == self.out(operation):
-            return [f"{name} = np.matmul({left}, {right}, out={out})"]
-        return [f"np.matmul({left}, {right}, out={out})", f"{name} = {self.out(operation)}"]
+        if rows and columns and not batch:
+            code = f"_matmul({left}, {right}, {out})"
+        elif batch:
+            if not rows:
+                left, out = f"{left}[..., None, :]", f"{out}[..., None, :]" if columns else f"{out}[..., None]"
+            if not columns:
+                right, out = f"{right}[..., None]", f"{out}[..., None]"
+            code = f"np.matmul({left}, {right}, out={out})"
+        else:
+            code = f"np.dot({left}, {right}, out={out})"
+        return [f"{name} = {code}"] if out == self.out(operation) else [code, f"{name} = {self.out(operation)}"]
 
     def _count(self, labels: Sequence[int], sizes: Sequence[Size]) -> str:
         return " * ".join(
-            f"({self.size(sizes[label])})" if sizes[label].is_Add else self.size(sizes[label]) for label in labels
+            f"({self.numbers.size(sizes[label])})" if sizes[label].is_Add else self.numbers.size(sizes[label])
+            for label in labels
         )
 
     def _arranged(

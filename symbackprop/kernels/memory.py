@@ -1,0 +1,150 @@
+"""Where results are kept: which values share an array of the workspace because their lives do not overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+
+import sympy
+
+from symbackprop.graph.sizes import Shape, Size
+from symbackprop.kernels.operations import Operation
+from symbackprop.kernels.schedule import ELEMENTWISE, Loop, Step, is_row_wise, operations_of
+
+IN_PLACE = ELEMENTWISE - {"greater", "greater_equal", "equal", "logical_not", "copy", "erf"} | {"add_at_class"}
+"""Operations that may write over an operand: any of them, but only the first where they change a few of its entries."""
+
+FIRST_ONLY = frozenset(("add_at_class", "replace"))
+
+
+@dataclass(eq=False)
+class Array:
+    """An array of the workspace, or of the scratch of a loop: then ``shape`` is that of one row.
+
+    values are the operations whose results it holds, one after the other.
+    """
+
+    shape: Shape
+    dtype: str
+    loop: Loop | None
+    values: list[Operation] = field(default_factory=list)
+
+    @cached_property
+    def entries(self) -> Size:
+        """The number of entries (of one row, in a loop)."""
+        return sympy.expand(sympy.Mul(*self.shape))
+
+
+@dataclass(eq=False)
+class _Cell:
+    """Values that are written over one another in place, and the steps of their life: from the first to the last."""
+
+    values: list[Operation]
+    first: tuple[int, int]
+    last: tuple[int, int]
+    loop: Loop | None = None
+
+
+def assign(steps: Sequence[Step], pinned: frozenset[Operation], until: dict[Operation, int]) -> dict[Operation, Array]:
+    """Give each result of the workspace its array.
+
+    pinned results keep theirs to the end of the call, those in ``until`` at least up to the end of that step.
+    """
+    place = {op: (s, k) for s, step in enumerate(steps) for k, op in enumerate(operations_of(step))}
+    last: dict[Operation, tuple[int, int]] = {}
+    for step in steps:
+        for operation in operations_of(step):
+            for operand in operation.operands:
+                last[operand.base] = max(last.get(operand.base, (0, 0)), place[operation])
+    for operation, step_number in until.items():
+        last[operation.base] = max(last.get(operation.base, (0, 0)), (step_number, len(place)))
+    for operation in pinned:
+        last[operation.base] = (len(steps), 0)
+    cells = _cells(steps, place, last)
+    arrays: dict[Operation, Array] = {}
+    free: list[tuple[tuple[int, int], Array]] = []
+    for cell in sorted(cells, key=lambda cell: cell.first):
+        kept = any(value in pinned for value in cell.values)
+        array = (None if kept else _reuse(cell, free)) or Array(_shape(cell), cell.values[0].dtype, cell.loop)
+        free.append((cell.last, array))
+        array.values += cell.values
+        arrays.update(dict.fromkeys(cell.values, array))
+    return arrays
+
+
+def _cells(
+    steps: Sequence[Step], place: dict[Operation, tuple[int, int]], last: dict[Operation, tuple[int, int]]
+) -> list[_Cell]:
+    cell_of: dict[Operation, _Cell] = {}
+    cells: list[_Cell] = []
+    for step in steps:
+        loop = step if isinstance(step, Loop) else None
+        for operation in operations_of(step):
+            if operation.storage != "buffer":
+                continue
+            end = last.get(operation, place[operation])
+            over = _written_over(operation, place[operation], last, cell_of)
+            local = loop is not None and operation not in loop.accumulated and end[0] == place[operation][0]
+            if over is not None and (over.loop is not None) <= (loop is not None):
+                over.values.append(operation)
+                over.last = end
+                if over.loop is not None and not local:
+                    over.loop = None
+                cell_of[operation] = over
+                continue
+            cell = _Cell([operation], place[operation], end, loop if local else None)
+            cells.append(cell)
+            cell_of[operation] = cell
+    return cells
+
+
+def _written_over(
+    operation: Operation, here: tuple[int, int], last: dict[Operation, tuple[int, int]], cell_of: dict[Operation, _Cell]
+) -> _Cell | None:
+    """Return the cell of an operand that nothing reads any more and that the result fits into."""
+    if operation.kind not in IN_PLACE:
+        return None
+    bases = [operand.base for operand in operation.operands]
+    for operand in operation.operands[:1] if operation.kind in FIRST_ONLY else operation.operands:
+        fits = operand.storage == "buffer" and operand.shape == operation.shape and operand.dtype == operation.dtype
+        if fits and last[operand] == here and bases.count(operand) == 1:
+            return cell_of[operand]
+    return None
+
+
+def _shape(cell: _Cell) -> Shape:
+    shape = cell.values[0].shape
+    return shape[1:] if cell.loop is not None else shape
+
+
+def _reuse(cell: _Cell, free: list[tuple[tuple[int, int], Array]]) -> Array | None:
+    """Return an array whose value is dead before the cell's first step (within a loop: before its first operation)."""
+    shape, need = _shape(cell), sympy.expand(sympy.Mul(*_shape(cell)))
+    fitting = []
+    for number, (end, array) in enumerate(free):
+        dead = end < cell.first if cell.loop is not None else end[0] < cell.first[0]
+        if dead and array.dtype == cell.values[0].dtype and array.loop is cell.loop:
+            same, equal = array.shape == shape, array.entries == need
+            if same or (cell.loop is None and (equal or _holds(array.entries, need))):
+                fitting.append((not same, not equal, number))
+    if not fitting:
+        return None
+    return free.pop(min(fitting)[2])[1]
+
+
+@cache
+def _holds(capacity: Size, need: Size) -> bool:
+    """Tell whether one size is at least another whatever the dimensions are: by the coefficients of the difference around 1."""
+    if not need.free_symbols <= capacity.free_symbols:
+        return False
+    symbols = sorted(capacity.free_symbols, key=lambda symbol: symbol.name)
+    spare = (capacity - need).xreplace({symbol: symbol + 1 for symbol in symbols})
+    if not symbols or not spare.is_polynomial(*symbols):
+        return bool(symbols == [] and spare >= 0)
+    return all(coefficient >= 0 for coefficient in sympy.Poly(spare, *symbols).coeffs())
+
+
+def rows_of(loop: Loop, operation: Operation) -> bool:
+    """Tell whether a loop works an operation row by row (it may also add its results up)."""
+    return operation in loop.operations and operation not in loop.accumulated and is_row_wise(operation, loop.length)

@@ -1,0 +1,193 @@
+"""The order of a kernel's operations, and the loops that work long chains of them in blocks of rows that the cache holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import sympy
+
+from symbackprop.derivation.derived import DerivedGraph
+from symbackprop.graph.model import Equation
+from symbackprop.graph.sizes import Size
+from symbackprop.kernels.operations import Operation
+
+CACHE = 512 * 1024
+"""Bytes of the rows that one turn of a loop touches: what a second-level cache holds."""
+
+ELEMENTWISE = frozenset(
+    "add subtract multiply divide negative square sqrt exp log sin cos tan sinh cosh tanh arctan abs sign sigmoid softplus relu "
+    "maximum power greater greater_equal equal logical_not replace guarded erf copy".split()
+)
+"""Operations that work entry by entry."""
+
+ROW_REDUCTIONS = frozenset(("sum_last", "sum", "max", "vecdot", "einsum"))
+ACCUMULATED = frozenset(("sum_first", "sum", "dot", "einsum"))
+
+
+@dataclass(eq=False)
+class Loop:
+    """Operations on the rows (the first axis, of size ``length``) of arrays, worked block by block.
+
+    ``accumulated`` are those among them whose results add up over the blocks.
+    """
+
+    length: Size
+    operations: list[Operation]
+    accumulated: frozenset[Operation]
+
+
+Step = Operation | Loop
+
+
+def operations_of(step: Step) -> Sequence[Operation]:
+    """The operations of a step."""
+    return step.operations if isinstance(step, Loop) else (step,)
+
+
+def in_order(derived: DerivedGraph, live: frozenset[str]) -> list[Equation]:
+    """The equations that are needed, each gradient of a declared tensor as soon as what it is written with is there."""
+    graph = derived.graph
+    declared = {derived.gradient_name(name) for name in graph.declared}
+    known = {*graph.declared, *[equation.name for equation in derived.forward]}
+    ordered = [equation for equation in derived.forward if equation.name in live]
+    waiting = [equation for equation in derived.backward if equation.name in declared and equation.name in live]
+    rest = [equation for equation in derived.backward if equation.name not in declared and equation.name in live]
+    for equation in (None, *rest):
+        if equation is not None:
+            ordered.append(equation)
+            known.add(equation.name)
+        ready = [other for other in waiting if graph.influences[other.name] <= known]
+        ordered += ready
+        known.update(other.name for other in ready)
+        waiting = [other for other in waiting if other not in ready]
+    return ordered + waiting
+
+
+def with_loops(operations: Iterable[Operation], sizes: Mapping[str, int]) -> list[Step]:
+    """Gather neighbouring operations on the rows of the same length into loops where that pays at the default sizes."""
+    steps: list[Step] = []
+    group = _Group()
+    for operation in operations:
+        if not group.takes(operation):
+            steps += group.close(sizes)
+            group = _Group()
+            group.takes(operation)
+    return steps + group.close(sizes)
+
+
+class _Group:
+    """Operations on rows that may become one loop, with those between them that may come before it or after it."""
+
+    def __init__(self) -> None:
+        self.length: Size | None = None
+        self.operations: list[Operation] = []
+        self.accumulated: set[Operation] = set()
+        self.before: list[Operation] = []
+        self.after: list[Operation] = []
+        self.all: list[Operation] = []
+
+    def takes(self, operation: Operation) -> bool:
+        """Take an operation in, if that can be: into the loop, before it or after it."""
+        waits = any(operand.base in self.accumulated or operand.base in self.after for operand in operation.operands)
+        reads = waits or any(operand.base in self.operations for operand in operation.operands)
+        if not waits and self._joins(operation):
+            self.operations.append(operation)
+        elif operation.storage in ("given", "constant") or operation.kind in ("number", "scratch", "lowest", "align"):
+            self.before.append(operation)
+        elif not reads and (self.length is None or not _works_on_rows(operation)):
+            self.before.append(operation)
+        elif operation.storage == "scalar" and not any(
+            operand.base in self.operations and operand.base not in self.accumulated for operand in operation.operands
+        ):
+            self.after.append(operation)
+        else:
+            return False
+        self.all.append(operation)
+        return True
+
+    def _joins(self, operation: Operation) -> bool:
+        length = self.length or _length(operation)
+        if length is None or not (is_row_wise(operation, length) or accumulates(operation, length)):
+            return False
+        self.length = length
+        if not is_row_wise(operation, length):
+            self.accumulated.add(operation)
+        return True
+
+    def close(self, sizes: Mapping[str, int]) -> list[Step]:
+        """Return the steps of the group: as they came, where a loop does not pay."""
+        if self.length is not None and self._pays(self.length, sizes):
+            return [*self.before, Loop(self.length, self.operations, frozenset(self.accumulated)), *self.after]
+        return list(self.all)
+
+    def _pays(self, length: Size, sizes: Mapping[str, int]) -> bool:
+        """Several passes, or an array that only they need, over more memory than the cache holds."""
+        passes = [op for op in self.operations if op.kind in ELEMENTWISE and op.rank > 1]
+        temporary = any(
+            op.dtype == "float" and not any(o.storage == "buffer" and o.shape == op.shape for o in op.operands)
+            for op in passes[:-1]
+        )
+        touched = dict.fromkeys(value.base for op in self.operations for value in (op, *op.operands))
+        entries = sympy.Add(*[sympy.Mul(*value.shape) for value in touched if value.shape[:1] == (length,)])
+        number = entries.xreplace({s: sympy.Integer(sizes.get(s.name, 64)) for s in entries.free_symbols})
+        return (len(passes) > 2 or temporary) and bool(number.is_number and 4 * number > CACHE)
+
+
+def _works_on_rows(operation: Operation) -> bool:
+    length = _length(operation)
+    return length is not None and (is_row_wise(operation, length) or accumulates(operation, length))
+
+
+def _length(operation: Operation) -> Size | None:
+    """The number of rows an operation works on: of its result, or of what it sums over its first axis."""
+    if operation.kind in ELEMENTWISE and operation.shape:
+        return operation.shape[0]
+    if operation.kind in ROW_REDUCTIONS | ACCUMULATED:
+        rows = operation.operands[0]
+        return rows.shape[0] if rows.rank > 1 or operation.kind == "dot" and rows.rank else None
+    return None
+
+
+def is_row_wise(operation: Operation, length: Size) -> bool:
+    """Tell whether the rows of an operation's result depend on the same rows of its operands only."""
+    if operation.shape[:1] != (length,) or operation.storage != "buffer":
+        return False
+    if operation.kind in ELEMENTWISE:
+        return all(_rows_or_same(operand, operation.rank, length) for operand in operation.operands)
+    if operation.kind in ("vecdot", "einsum"):
+        if operation.kind == "einsum" and any(
+            own[:1] != operation.details["output"][:1] for own in operation.details["inputs"]
+        ):
+            return False
+        return all(has_rows(operand, length) for operand in operation.operands)
+    if operation.kind in ROW_REDUCTIONS:
+        return 0 not in operation.details["axes"] and has_rows(operation.operands[0], length)
+    return False
+
+
+def accumulates(operation: Operation, length: Size) -> bool:
+    """Tell whether an operation sums over the rows of its operands, so that its result may be added up block by block."""
+    if operation.kind in ("sum", "sum_first"):
+        return operation.details["axes"][0] == 0 and all(has_rows(operand, length) for operand in operation.operands)
+    if operation.kind == "einsum":
+        inputs, output = operation.details["inputs"], operation.details["output"]
+        return inputs[0][0] == inputs[1][0] not in output and all(has_rows(o, length) for o in operation.operands)
+    return operation.kind == "dot" and all(has_rows(operand, length) for operand in operation.operands)
+
+
+def has_rows(operand: Operation, length: Size) -> bool:
+    """Tell whether the first axis of a value is the first axis of its memory, and of that length."""
+    if operand.shape[:1] != (length,):
+        return False
+    if operand.storage != "view":
+        return operand.kind not in ("zero_row", "places")
+    inner = operand.operands[0]
+    return operand.kind == "align" and operand.details["labels"][0] == 0 and has_rows(inner, length)
+
+
+def _rows_or_same(operand: Operation, rank: int, length: Size) -> bool:
+    """Tell whether a value is read row by row, or is the same for every row."""
+    if operand.rank < rank or operand.shape[:1] == (sympy.S.One,) != (length,):
+        return operand.base.kind != "indicator" or operand.base.storage == "constant"
+    return has_rows(operand, length)
