@@ -284,7 +284,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         # ∂L/∂W_k[i, j] = Σ[k, l]((∂L/∂K[k, l, j]) X[k, l, i])
         d_W_k = _matmul(X.transpose(2, 0, 1).reshape(n_m, n_n * n_t), d_K.reshape(n_n * n_t, n_d), w.d_W_k)
         # ∂L/∂Q[i, j, k] = Σ[l]((∂L/∂S[i, j, l]) K[i, l, k])/√d
-        d_Q = np.matmul(d_M, K, out=w.Q)
+        d_Q = np.matmul(d_M, K, out=w.V)
         d_Q *= (1.0 / math.sqrt(n_d))
         # ∂L/∂W_q[i, j] = Σ[k, l]((∂L/∂Q[k, l, j]) X[k, l, i])
         d_W_q = _matmul(X.transpose(2, 0, 1).reshape(n_m, n_n * n_t), d_Q.reshape(n_n * n_t, n_d), w.d_W_q)
@@ -328,4 +328,4 @@ def _matmul(a, b, out):
                 np.matmul(a[start : start + piece], b, out=out[start : start + piece])
             return out
     return np.matmul(a, b, out=out)
-# symbackprop-seal:3a7ce674a2f0b823
+# symbackprop-seal:6d4c1337fb82fe0d

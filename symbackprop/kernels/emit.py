@@ -9,10 +9,10 @@ import sympy
 from symbackprop import __version__
 from symbackprop.derivation.derived import DerivedGraph, derive_graph
 from symbackprop.graph.model import Model
-from symbackprop.graph.nodes import Contraction, Indicator, Leaf, Pointwise, argument
+from symbackprop.graph.nodes import Leaf
 from symbackprop.graph.sizes import Shape, Size
-from symbackprop.graph.walk import topological
 from symbackprop.kernels.identifiers import Identifiers
+from symbackprop.kernels.initial import initial_values
 from symbackprop.kernels.memory import Array
 from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.plan import Plan, make_plan
@@ -77,7 +77,7 @@ class _Emitter:
             outputs=[(repr(name), self._result(op)) for name, op in outputs.items()],
             objective=None if objective is None else self.statements.expression(objective),
             gradients=[(repr(name), self._gradient(name, op)) for name, op in gradients.items()],
-            parameters=[self._initial(leaf) for leaf in self.model.leaves_of_kind("parameter")],
+            parameters=initial_values(self.model),
             open_functions=[repr(name) for name in opens],
             helpers=[fill(f"numpy/helpers/{name}.py.j2", cache=CACHE) for name in self._helpers()],
         )
@@ -202,46 +202,6 @@ class _Emitter:
         equation = self.derived.graph.by_name[name]
         line = self.writer.line(equation)
         return " ".join(self.writer.text.equation(line.left, line.right).split())
-
-    # ------------------------------------------------------------ initial values
-
-    def _initial(self, leaf: Leaf) -> dict[str, object]:
-        shape = ", ".join(str(s) if s.is_Integer else f"sizes[{s.name!r}]" for s in leaf.shape)
-        shape = f"({shape},)" if leaf.rank else "()"
-        kind, fan_in = self._role(leaf)
-        fan = " * ".join(str(s) if s.is_Integer else f"sizes[{s.name!r}]" for s in fan_in) or "1"
-        return {"name": repr(leaf.name), "shape": shape, "kind": kind, "fan_in": fan}
-
-    def _role(self, leaf: Leaf) -> tuple[str, list[Size]]:
-        """How a parameter starts: ``normal`` over the axes it is summed along, ``ones`` where it multiplies, else ``zeros``."""
-        multiplies = False
-        for equation in self.model.graph.equations:
-            for node in topological([equation.node]):
-                for operand, labels in zip(node.operands, node.labels, strict=True):
-                    if operand is not leaf:
-                        continue
-                    if isinstance(node, Contraction):
-                        looked_up = {
-                            label
-                            for o, ls in zip(node.operands, node.labels, strict=True)
-                            if isinstance(o, Indicator) and o.operands
-                            for label in ls
-                        }
-                        fan = [
-                            s
-                            for s, label in zip(leaf.shape, labels, strict=True)
-                            if label >= node.rank and label not in looked_up
-                        ]
-                        if leaf.rank > 1 or fan:
-                            return "normal", fan or list(leaf.shape[1:])
-                    if isinstance(node, Pointwise):
-                        symbol = argument(node.operands.index(operand))
-                        multiplies |= bool(
-                            node.expression.diff(symbol).free_symbols & {argument(k) for k in range(len(node.operands))}
-                        )
-        if leaf.rank > 1:
-            return "normal", list(leaf.shape[1:])
-        return ("ones" if multiplies else "zeros"), []
 
 
 def _tuple(items: list[str]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from heapq import heappop, heappush
+from itertools import count
 
 import sympy
 
@@ -63,11 +65,11 @@ def assign(steps: Sequence[Step], pinned: frozenset[Operation], until: dict[Oper
         last[operation.base] = (len(steps), 0)
     cells = _cells(steps, place, last)
     arrays: dict[Operation, Array] = {}
-    free: list[tuple[tuple[int, int], Array]] = []
+    pool = _Pool()
     for cell in sorted(cells, key=lambda cell: cell.first):
         kept = any(value in pinned for value in cell.values)
-        array = (None if kept else _reuse(cell, free)) or Array(_shape(cell), cell.values[0].dtype, cell.loop)
-        free.append((cell.last, array))
+        array = (None if kept else pool.take(cell)) or Array(_shape(cell), cell.values[0].dtype, cell.loop)
+        pool.put(cell, array)
         array.values += cell.values
         arrays.update(dict.fromkeys(cell.values, array))
     return arrays
@@ -118,19 +120,34 @@ def _shape(cell: _Cell) -> Shape:
     return shape[1:] if cell.loop is not None else shape
 
 
-def _reuse(cell: _Cell, free: list[tuple[tuple[int, int], Array]]) -> Array | None:
-    """Return an array whose value is dead before the cell's first step (within a loop: before its first operation)."""
-    shape, need = _shape(cell), sympy.expand(sympy.Mul(*_shape(cell)))
-    fitting = []
-    for number, (end, array) in enumerate(free):
-        dead = end < cell.first if cell.loop is not None else end[0] < cell.first[0]
-        if dead and array.dtype == cell.values[0].dtype and array.loop is cell.loop:
-            same, equal = array.shape == shape, array.entries == need
-            if same or (cell.loop is None and (equal or _holds(array.entries, need))):
-                fitting.append((not same, not equal, number))
-    if not fitting:
-        return None
-    return free.pop(min(fitting)[2])[1]
+class _Pool:
+    """Arrays that hold something, by the end of its life, and arrays that are free again, by their shape."""
+
+    def __init__(self) -> None:
+        self._busy: dict[Loop | None, list[tuple[tuple[int, int], int, Array]]] = {}
+        self._free: dict[tuple[Loop | None, str], dict[Shape, list[Array]]] = {}
+        self._number = count()
+
+    def put(self, cell: _Cell, array: Array) -> None:
+        """Note that an array is taken until the end of a cell's life."""
+        heappush(self._busy.setdefault(cell.loop, []), (cell.last, next(self._number), array))
+
+    def take(self, cell: _Cell) -> Array | None:
+        """Return an array whose value is dead before the cell's first step (within a loop: before its first operation)."""
+        busy = self._busy.get(cell.loop, [])
+        while busy and (busy[0][0] < cell.first if cell.loop is not None else busy[0][0][0] < cell.first[0]):
+            array = heappop(busy)[2]
+            self._free.setdefault((cell.loop, array.dtype), {}).setdefault(array.shape, []).append(array)
+        free, shape = self._free.get((cell.loop, cell.values[0].dtype), {}), _shape(cell)
+        if shape not in free and cell.loop is None:
+            need = sympy.expand(sympy.Mul(*shape))
+            shape = next((other for other, (array, *_) in free.items() if _holds(array.entries, need)), shape)
+        if shape not in free:
+            return None
+        array = free[shape].pop(0)
+        if not free[shape]:
+            del free[shape]
+        return array
 
 
 @cache

@@ -22,7 +22,7 @@ class Variables:
         self.plan, self.names = plan, names
         self._variable: dict[Operation, str] = {}
         self._taken: set[str] = set()
-        self._forms: dict[tuple[Array, Shape], str] = {}
+        self._forms: dict[Array, dict[Shape, str]] = {}
         operations = plan.operations
         for operation in operations:
             if operation.kind == "given" or operation.name:
@@ -33,7 +33,7 @@ class Variables:
         for operation in operations:
             array = plan.array_of.get(operation)
             if array is not None:
-                self._forms.setdefault((array, operation.shape), self._variable[operation])
+                self._forms.setdefault(array, {}).setdefault(operation.shape, self._variable[operation])
         self._loops = {loop: names.fresh(f"blocks_{number}") for number, loop in enumerate(plan.loops, start=1)}
 
     def _share(self, operation: Operation) -> None:
@@ -63,15 +63,15 @@ class Variables:
 
     def of_array(self, array: Array, shape: Shape) -> str:
         """The attribute of an array of the workspace, seen in one of the shapes its values have."""
-        return self._forms[(array, shape)]
+        return self._forms[array][shape]
 
     def row_of_array(self, array: Array, shape: Shape) -> str:
         """The variable of the rows of an array that a loop works on."""
-        return f"{self._forms[(array, shape)]}_rows"
+        return f"{self._forms[array][shape]}_rows"
 
     def forms(self, array: Array) -> list[tuple[Shape, str]]:
         """The shapes an array of the workspace is seen in, with their attributes, the largest first."""
-        return [(shape, name) for (other, shape), name in self._forms.items() if other is array]
+        return list(self._forms[array].items())
 
     def loop_name(self, loop: Loop) -> str:
         """The attribute that holds the blocks of a loop."""
