@@ -267,8 +267,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         # ∂J/∂A = (∂J/∂O) W2
         d_a = _matmul(d_o, W2, w.a)
         # ∂J/∂Z = ∂J/∂A ⊙ swish′(Z)
-        d_z_part = np.negative(a_part, out=w.d_z_part)
-        d_z_part += 1.0
+        d_z_part = np.subtract(1.0, a_part, out=w.d_z_part)
         d_z_part *= z
         d_z_part *= a_part
         d_z_part *= beta
@@ -334,4 +333,4 @@ def _sigmoid(x, out):
     np.exp(out, out=out)
     out += 1
     return np.reciprocal(out, out=out)
-# symbackprop-seal:539ad1bb37ded54b
+# symbackprop-seal:74c3dc72b5fadc0b

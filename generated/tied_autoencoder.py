@@ -196,8 +196,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         d_h = _matmul(d_x_hat, W.T, w.d_h)
         # ∂L/∂Z = ∂L/∂H ⊙ (1 − H ⊙ H)
         d_z = np.square(h, out=w.d_z)
-        d_z = np.negative(d_z, out=w.d_z)
-        d_z += 1.0
+        d_z = np.subtract(1.0, d_z, out=w.d_z)
         d_z *= d_h
         # ∂L/∂W = Hᵀ (∂L/∂X̂) + (∂L/∂Z)ᵀ X
         d_W = _matmul(d_z.T, x, w.d_W)
@@ -245,4 +244,4 @@ def _matmul(a, b, out):
                 np.matmul(a[start : start + piece], b, out=out[start : start + piece])
             return out
     return np.matmul(a, b, out=out)
-# symbackprop-seal:6c9bf420902c21bc
+# symbackprop-seal:da3231424161df45

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import sympy
@@ -145,10 +146,11 @@ class Lowering:
         if expression == argument(0):
             inner = self.view(self.of(node.operands[0]), node.labels[0], node.rank)
             return inner if inner.shape == node.shape else self.add("copy", (inner,), node.shape, "buffer")
+        expression = in_few_passes(expression)
         if expression.is_Add:
-            return self._sum(node)
+            return self._sum(node, expression)
         if expression.is_Mul:
-            return self._product(node)
+            return self._product(node, expression)
         if expression.is_Pow:
             return self._power(node)
         return self._function(node)
@@ -177,10 +179,10 @@ class Lowering:
         """Append a universal function of aligned operands."""
         return self.add(name, operands, shape, "buffer", dtype, **details)
 
-    def _sum(self, node: Pointwise) -> Operation:
+    def _sum(self, node: Pointwise, expression: sympy.Expr) -> Operation:
         pending: list[tuple[int, sympy.Expr]] = []
         marks: list[tuple[sympy.Expr, int]] = []
-        for term in node.expression.args:
+        for term in expression.args:
             mark = self._one_hot(node, term)
             if mark is not None:
                 marks.append(mark)
@@ -198,6 +200,10 @@ class Lowering:
                 str(item[1]),
             )
         )
+        positive = next((item for item in pending if item[0] > 0), None)
+        if positive is not None:
+            pending.remove(positive)
+            pending.insert(0, positive)
         sign, first = pending[0]
         result = self.aligned(node, first if sign > 0 else -first)
         for sign, term in pending[1:]:
@@ -232,12 +238,12 @@ class Lowering:
                     return coefficient, k
         return None
 
-    def _product(self, node: Pointwise) -> Operation:
+    def _product(self, node: Pointwise, expression: sympy.Expr) -> Operation:
         """A product, the factors along few axes first, with the numbers among them; divisors along few axes as reciprocals."""
         numbers = sympy.S.One
         groups: dict[Labels, sympy.Expr] = {}
         divisors: list[sympy.Expr] = []
-        for factor in node.expression.args:
+        for factor in expression.args:
             labels = self._labels(node, factor)
             if not factor.has(*[argument(k) for k in range(len(node.operands))]):
                 numbers *= factor
@@ -450,3 +456,33 @@ def _kinds(operation: Operation) -> list[str]:
         kinds.append(operation.kind)
         operation = operation.operands[0]
     return kinds
+
+
+@cache
+def in_few_passes(expression: sympy.Expr) -> sympy.Expr:
+    """Return a scalar expression so spelled that it takes few passes over the data.
+
+    A polynomial in one value is written by Horner's rule, and a number in front of one goes into its coefficients.
+    """
+    if expression.is_Mul:
+        number, rest = expression.as_independent(*_values(expression), as_Add=False)
+        polynomials = [factor for factor in sympy.Mul.make_args(rest) if _is_polynomial(factor)]
+        if number != 1 and polynomials:
+            inside = in_few_passes(sympy.expand(number * polynomials[0]))
+            others = [factor for factor in sympy.Mul.make_args(rest) if factor is not polynomials[0]]
+            return sympy.Mul(inside, *others, evaluate=False) if others else inside
+    if expression.is_Add and _is_polynomial(expression):
+        (symbol,) = _values(expression)
+        if sympy.degree(expression, symbol) > 2:
+            return sympy.horner(expression, symbol)
+    return expression
+
+
+def _values(expression: sympy.Expr) -> list[sympy.Symbol]:
+    return [symbol for symbol in expression.free_symbols if symbol.name.startswith("_")]
+
+
+def _is_polynomial(expression: sympy.Expr) -> bool:
+    """Tell whether an expression is a sum of multiples of powers of one value, the multiples numbers."""
+    values = _values(expression)
+    return expression.is_Add and len(values) == 1 == len(expression.free_symbols) and expression.is_polynomial(*values)

@@ -10,6 +10,7 @@ from symbackprop.graph.sizes import Shape
 from symbackprop.kernels.lowering import Lowering
 from symbackprop.kernels.memory import Array, assign
 from symbackprop.kernels.operations import Operation
+from symbackprop.kernels.recompute import recompute
 from symbackprop.kernels.schedule import Loop, Step, has_rows, in_order, operations_of, with_loops
 
 
@@ -103,7 +104,8 @@ def make_plan(derived: DerivedGraph) -> Plan:
         gradients[name] = lowering.own_array(lowering.named[lowering.equation], name, gradients.values())
     objective = lowering.named.get(derived.target) if derived.model.objective else None
     ends = [*outputs.values(), *gradients.values(), *([objective] if objective else [])]
-    steps = tuple(with_loops(_alive(lowering.operations, ends), sizes))
+    backward = frozenset(equation.name for equation in derived.backward)
+    steps = tuple(with_loops(recompute(_alive(lowering.operations, ends), backward), sizes))
     plan = Plan(derived, steps, objective, outputs, gradients, {})
     _, forward = plan.needed(outputs.values())
     end = max((k for k, step in enumerate(steps) if any(op in forward for op in operations_of(step))), default=0)
