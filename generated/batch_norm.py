@@ -52,11 +52,10 @@ class Workspace:
         self.ones = np.full((n_n,), 1.0, dtype)
         self.X = np.empty((n_n, n_d), dtype)
         self.mu = np.empty((n_d,), dtype)
-        self.sigma_part = np.empty((n_d, n_n), dtype)
-        self.O = _part(self.sigma_part, (n_n, n_d))
-        self.sigma = np.empty((n_d,), dtype)
+        self.O = np.empty((n_n, n_d), dtype)
         self.d_gamma = np.empty((n_d,), dtype)
         self.d_beta = np.empty((n_d,), dtype)
+        self.d_X_part_3 = np.empty((n_d,), dtype)
         self.d_X_part = np.empty((n_d,), dtype)
         self.d_W = np.empty((n_d, n_m), dtype)
 
@@ -142,16 +141,16 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         mu = np.dot(w.ones, X, out=w.mu)
         mu *= (1.0 / n_n)
         # σ = √(ε + ((X − 𝟏 μᵀ) ⊙ (X − 𝟏 μᵀ))ᵀ 𝟏/n)
-        sigma_part = np.subtract(X.T, mu[:, None], out=w.sigma_part)
-        sigma = np.vecdot(sigma_part, sigma_part, out=w.sigma)
+        X -= mu
+        sigma_part = X
+        sigma = np.einsum("ba,ba->a", sigma_part, sigma_part, out=w.mu)
         sigma *= (1.0 / n_n)
         sigma += epsilon
-        sigma = np.sqrt(sigma, out=w.sigma)
+        sigma = np.sqrt(sigma, out=w.mu)
         # X̂ = (X − 𝟏 μᵀ) ./ (𝟏 σᵀ)
-        X -= mu
-        X_hat = X
-        X_hat_part = np.divide(1.0, sigma, out=w.sigma)
-        X_hat *= X_hat_part
+        X_hat_part = np.divide(1.0, sigma, out=w.mu)
+        sigma_part *= X_hat_part
+        X_hat = sigma_part
         # O = X̂ ⊙ 𝟏 γᵀ + 𝟏 βᵀ
         O = np.multiply(X_hat, gamma, out=w.O)
         O += beta
@@ -175,16 +174,16 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         mu = np.dot(w.ones, X, out=w.mu)
         mu *= (1.0 / n_n)
         # σ = √(ε + ((X − 𝟏 μᵀ) ⊙ (X − 𝟏 μᵀ))ᵀ 𝟏/n)
-        sigma_part = np.subtract(X.T, mu[:, None], out=w.sigma_part)
-        sigma = np.vecdot(sigma_part, sigma_part, out=w.sigma)
+        X -= mu
+        sigma_part = X
+        sigma = np.einsum("ba,ba->a", sigma_part, sigma_part, out=w.mu)
         sigma *= (1.0 / n_n)
         sigma += epsilon
-        sigma = np.sqrt(sigma, out=w.sigma)
+        sigma = np.sqrt(sigma, out=w.mu)
         # X̂ = (X − 𝟏 μᵀ) ./ (𝟏 σᵀ)
-        X -= mu
-        X_hat = X
-        X_hat_part = np.divide(1.0, sigma, out=w.sigma)
-        X_hat *= X_hat_part
+        X_hat_part = np.divide(1.0, sigma, out=w.mu)
+        sigma_part *= X_hat_part
+        X_hat = sigma_part
         # O = X̂ ⊙ 𝟏 γᵀ + 𝟏 βᵀ
         O = np.multiply(X_hat, gamma, out=w.O)
         O += beta
@@ -213,16 +212,16 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         mu = np.dot(w.ones, X, out=w.mu)
         mu *= (1.0 / n_n)
         # σ = √(ε + ((X − 𝟏 μᵀ) ⊙ (X − 𝟏 μᵀ))ᵀ 𝟏/n)
-        sigma_part = np.subtract(X.T, mu[:, None], out=w.sigma_part)
-        sigma = np.vecdot(sigma_part, sigma_part, out=w.sigma)
+        X -= mu
+        sigma_part = X
+        sigma = np.einsum("ba,ba->a", sigma_part, sigma_part, out=w.mu)
         sigma *= (1.0 / n_n)
         sigma += epsilon
-        sigma = np.sqrt(sigma, out=w.sigma)
+        sigma = np.sqrt(sigma, out=w.mu)
         # X̂ = (X − 𝟏 μᵀ) ./ (𝟏 σᵀ)
-        X -= mu
-        X_hat = X
-        X_hat_part = np.divide(1.0, sigma, out=w.sigma)
-        X_hat *= X_hat_part
+        X_hat_part = np.divide(1.0, sigma, out=w.mu)
+        sigma_part *= X_hat_part
+        X_hat = sigma_part
         # O = X̂ ⊙ 𝟏 γᵀ + 𝟏 βᵀ
         O = np.multiply(X_hat, gamma, out=w.O)
         O += beta
@@ -242,7 +241,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         d_O *= gamma
         d_X_hat = d_O
         # ∂L/∂X = (∂L/∂X̂ − 𝟏 𝟏ᵀ (∂L/∂X̂)/n − (X̂ ⊙ 𝟏 𝟏ᵀ (∂L/∂X̂ ⊙ X̂))/n) ./ (𝟏 σᵀ)
-        d_X_part_3 = np.einsum("ba,ba->a", X_hat, d_X_hat, out=w.mu)
+        d_X_part_3 = np.einsum("ba,ba->a", X_hat, d_X_hat, out=w.d_X_part_3)
         d_X_part = np.dot(w.ones, d_X_hat, out=w.d_X_part)
         d_X_part_3 *= (1.0 / n_n)
         X_hat *= d_X_part_3
@@ -294,9 +293,4 @@ def _matmul(a, b, out):
                 np.matmul(a[start : start + piece], b, out=out[start : start + piece])
             return out
     return np.matmul(a, b, out=out)
-
-
-def _part(array, shape):
-    """The first entries of an array's memory, in another shape."""
-    return array.reshape(-1)[: math.prod(shape)].reshape(shape)
-# symbackprop-seal:d7f9e1596326169e
+# symbackprop-seal:c94e32fd15d2aaf2

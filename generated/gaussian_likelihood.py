@@ -220,15 +220,15 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         d_mu = np.dot(w.ones, d_r, out=w.d_mu)
         d_mu = np.negative(d_mu, out=w.d_mu)
         # ∂L/∂Σ = ½ (Σ⁻ᵀ − Σ⁻ᵀ Rᵀ R Σ⁻ᵀ/n)
-        d_Sigma_part_2 = _matmul(r.T, r, w.Sigma_part)
-        d_Sigma_part = _matmul(ell_part_3, d_Sigma_part_2, w.Sigma)
-        d_Sigma = _matmul(ell_part_3.T, d_Sigma_part.T, w.Sigma_part)
-        d_Sigma *= (1.0 / n_n)
-        d_Sigma = np.subtract(ell_part_3.T, d_Sigma, out=w.Sigma_part)
+        d_Sigma_part_3 = _matmul(r.T, r, w.Sigma_part)
+        d_Sigma_part_2 = _matmul(ell_part_3, d_Sigma_part_3, w.Sigma)
+        d_Sigma_part = _matmul(ell_part_3.T, d_Sigma_part_2.T, w.Sigma_part)
+        d_Sigma_part *= (1.0 / n_n)
+        d_Sigma = np.subtract(ell_part_3, d_Sigma_part.T, out=w.Sigma)
         d_Sigma *= 0.5
         # ∂L/∂A = (∂L/∂Σ)ᵀ A + (∂L/∂Σ) A
-        d_A = _matmul(d_Sigma.T, A, w.d_A)
-        d_A_part = _matmul(d_Sigma, A, w.Sigma)
+        d_A = _matmul(d_Sigma, A, w.d_A)
+        d_A_part = _matmul(d_Sigma.T, A, w.Sigma_part)
         d_A += d_A_part
     return float(L), {
         'mu': d_mu,
@@ -268,4 +268,4 @@ def _matmul(a, b, out):
                 np.matmul(a[start : start + piece], b, out=out[start : start + piece])
             return out
     return np.matmul(a, b, out=out)
-# symbackprop-seal:4c58892408db7129
+# symbackprop-seal:0137f9bbdf8f538b

@@ -52,32 +52,33 @@ class Workspace:
         n_q = self.sizes.setdefault('q', 1)
         n_s = self.sizes.setdefault('s', 1)
         self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
-        self.zeros = np.zeros(n_s - n_k + 1 if n_s - n_k + 1 >= 32 else (), dtype)
-        self.ones_2 = np.full((n_q,), 1.0, dtype)
-        self.ones = np.full((n_n,), 1.0, dtype)
+        self.zeros = np.zeros(n_f if n_f >= 32 else (), dtype)
+        self.ones_3 = np.full((n_q,), 1.0, dtype)
+        self.ones_2 = np.full((n_n,), 1.0, dtype)
         self.starts = n_q * np.arange((n_n)).reshape(n_n)
         self.places = _places((((2, 1,), 0), ((2, 1,), 0),), (n_p, 2, n_p, 2,), (n_s - n_k + 1, n_s - n_k + 1,))
+        self.ones = np.full((n_n * (n_s - n_k + 1) ** 2,), 1.0, dtype)
         self.lowest = np.finfo(dtype).min
-        self.Z_part_2 = np.empty((n_n, n_s - n_k + 1, n_s - n_k + 1, n_c, n_k, n_k), dtype)
-        self.Z_part = np.empty((n_n, n_s - n_k + 1, n_s - n_k + 1, n_f), dtype)
-        self.d_A = _part(self.Z_part, (n_n, n_f, n_s - n_k + 1, n_s - n_k + 1))
-        self.Z = np.empty((n_n, n_f, n_s - n_k + 1, n_s - n_k + 1), dtype)
-        self.d_K_part = _part(self.Z, (n_f, n_n, n_s - n_k + 1, n_s - n_k + 1))
-        self.P = np.empty((n_n, n_f, n_p, n_p), dtype)
+        self.Z_part = np.empty((n_n, n_s - n_k + 1, n_s - n_k + 1, n_c, n_k, n_k), dtype)
+        self.Z = np.empty((n_n, n_s - n_k + 1, n_s - n_k + 1, n_f), dtype)
+        self.P = np.empty((n_n, n_p, n_p, n_f), dtype)
+        self.o_part = np.empty((n_p, n_p, n_f, n_q), dtype)
         self.o = np.empty((n_n, n_q), dtype)
         self.L_part_10 = np.empty((n_n,), dtype)
         self.L_part_9 = np.empty((n_n, n_q), dtype)
         self.L_part_8 = np.empty((n_n,), dtype)
         self.L_part_7 = np.empty((n_n,), dtype)
         self.L_part_5 = np.empty((n_n,), np.intp)
-        self.d_W = np.empty((n_q, n_f, n_p, n_p), dtype)
+        self.d_W = np.empty((n_q, n_p, n_p, n_f), dtype)
         self.d_b2 = np.empty((n_q,), dtype)
-        self.d_P = np.empty((n_n, n_f, n_p, n_p), dtype)
-        self.d_A_part_4 = np.empty((n_n, n_f, n_p, n_p, 2, 2), bool)
-        self.d_A_part = np.empty((n_n, n_f, n_p, 2, n_p, 2), dtype)
-        self.d_Z_part = np.empty((n_n, n_f, n_s - n_k + 1, n_s - n_k + 1), bool)
+        self.d_P = np.empty((n_n, n_p, n_p, n_f), dtype)
+        self.d_A_part_4 = np.empty((n_n, n_p, 2, n_p, 2, n_f), bool)
+        self.d_A_part = np.empty((n_n, n_p, 2, n_p, 2, n_f), dtype)
+        self.d_A = np.empty((n_n, n_s - n_k + 1, n_s - n_k + 1, n_f), dtype)
+        self.d_Z_part = np.empty((n_n, n_s - n_k + 1, n_s - n_k + 1, n_f), bool)
         self.d_K = np.empty((n_f, n_c, n_k, n_k), dtype)
         self.d_b1 = np.empty((n_f,), dtype)
+        self.d_W_part = np.empty((n_q, n_f, n_p, n_p), dtype)
 
 
 def _array(name, array, axes, classes, dtype, sizes):
@@ -164,21 +165,21 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         n_q = w.sizes['q']
         n_s = w.sizes['s']
         # Z[l, f, i, j] = Σ[r, v, a](K[f, r, v, a] x[l, r, i + v, a + j]) + b1[f]
-        Z_part_4 = _window(x, 2, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
-        Z_part_3 = _window(Z_part_4, 4, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
-        Z_part_2 = w.Z_part_2
-        np.copyto(Z_part_2, Z_part_3.transpose(0, 2, 4, 1, 3, 5))
-        _matmul(Z_part_2.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_c * n_k * n_k), K.transpose(1, 2, 3, 0).reshape(n_c * n_k * n_k, n_f), w.Z_part.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_f))
+        Z_part_2 = _window(x, (None, None, (((n_s - n_k + 1, 1), (n_k, 1),), 0), (((n_s - n_k + 1, 1), (n_k, 1),), 0),))
         Z_part = w.Z_part
-        Z = np.add(Z_part.transpose(0, 3, 1, 2), b1[None, :, None, None], out=w.Z)
+        np.copyto(Z_part, Z_part_2.transpose(0, 2, 4, 1, 3, 5))
+        _matmul(Z_part.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_c * n_k * n_k), K.transpose(1, 2, 3, 0).reshape(n_c * n_k * n_k, n_f), w.Z.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_f))
+        Z = w.Z
+        Z += b1
         # A[i, j, l, r] = relu(Z[i, j, l, r])
         A = np.maximum(Z, w.zeros, out=w.Z)
         # P[l, f, i, j] = max[r, t](A[l, f, 2 i + r, 2 j + t])
-        P_part_2 = _window(A, 2, ((n_p, 2), (2, 1),), 0)
-        P_part = _window(P_part_2, 4, ((n_p, 2), (2, 1),), 0)
-        P = _max_window(P_part.transpose(0, 1, 2, 4, 3, 5), (4, 5), w.P)
+        P_part = _window(A, (None, (((n_p, 2), (2, 1),), 0), (((n_p, 2), (2, 1),), 0), None,))
+        P = _over_windows(np.maximum, P_part, (2, 4), w.P)
         # O[i, r] = Σ[j, l, t](W[r, j, l, t] P[i, j, l, t]) + b2[r]
-        o = _matmul(P.reshape(n_n, n_f * n_p * n_p), W.transpose(1, 2, 3, 0).reshape(n_f * n_p * n_p, n_q), w.o)
+        o_part = w.o_part
+        np.copyto(o_part, W.transpose(2, 3, 1, 0))
+        o = _matmul(P.reshape(n_n, n_p * n_p * n_f), o_part.reshape(n_p * n_p * n_f, n_q), w.o)
         o += b2
     return {'o': np.array(o, w.dtype), }
 
@@ -201,34 +202,34 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         n_q = w.sizes['q']
         n_s = w.sizes['s']
         # Z[l, f, i, j] = Σ[r, v, a](K[f, r, v, a] x[l, r, i + v, a + j]) + b1[f]
-        Z_part_4 = _window(x, 2, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
-        Z_part_3 = _window(Z_part_4, 4, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
-        Z_part_2 = w.Z_part_2
-        np.copyto(Z_part_2, Z_part_3.transpose(0, 2, 4, 1, 3, 5))
-        _matmul(Z_part_2.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_c * n_k * n_k), K.transpose(1, 2, 3, 0).reshape(n_c * n_k * n_k, n_f), w.Z_part.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_f))
+        Z_part_2 = _window(x, (None, None, (((n_s - n_k + 1, 1), (n_k, 1),), 0), (((n_s - n_k + 1, 1), (n_k, 1),), 0),))
         Z_part = w.Z_part
-        Z = np.add(Z_part.transpose(0, 3, 1, 2), b1[None, :, None, None], out=w.Z)
+        np.copyto(Z_part, Z_part_2.transpose(0, 2, 4, 1, 3, 5))
+        _matmul(Z_part.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_c * n_k * n_k), K.transpose(1, 2, 3, 0).reshape(n_c * n_k * n_k, n_f), w.Z.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_f))
+        Z = w.Z
+        Z += b1
         # A[i, j, l, r] = relu(Z[i, j, l, r])
         A = np.maximum(Z, w.zeros, out=w.Z)
         # P[l, f, i, j] = max[r, t](A[l, f, 2 i + r, 2 j + t])
-        P_part_2 = _window(A, 2, ((n_p, 2), (2, 1),), 0)
-        P_part = _window(P_part_2, 4, ((n_p, 2), (2, 1),), 0)
-        P = _max_window(P_part.transpose(0, 1, 2, 4, 3, 5), (4, 5), w.P)
+        P_part = _window(A, (None, (((n_p, 2), (2, 1),), 0), (((n_p, 2), (2, 1),), 0), None,))
+        P = _over_windows(np.maximum, P_part, (2, 4), w.P)
         # O[i, r] = Σ[j, l, t](W[r, j, l, t] P[i, j, l, t]) + b2[r]
-        o = _matmul(P.reshape(n_n, n_f * n_p * n_p), W.transpose(1, 2, 3, 0).reshape(n_f * n_p * n_p, n_q), w.o)
+        o_part = w.o_part
+        np.copyto(o_part, W.transpose(2, 3, 1, 0))
+        o = _matmul(P.reshape(n_n, n_p * n_p * n_f), o_part.reshape(n_p * n_p * n_f, n_q), w.o)
         o += b2
         # L = mean(logsumexp(O)) − sum(O ⊙ onehot(y))/n
         L_part_10 = np.maximum.reduce(o, axis=1, out=w.L_part_10)
         L_part_10 = np.maximum(L_part_10, w.lowest, out=w.L_part_10)
         L_part_9 = np.subtract(o, L_part_10[:, None], out=w.L_part_9)
         L_part_9 = np.exp(L_part_9, out=w.L_part_9)
-        L_part_8 = np.dot(L_part_9, w.ones_2, out=w.L_part_8)
+        L_part_8 = np.dot(L_part_9, w.ones_3, out=w.L_part_8)
         L_part_7 = np.log(L_part_8, out=w.L_part_7)
         L_part_7 += L_part_10
-        L_part_6 = np.vdot(L_part_7, w.ones)
+        L_part_6 = np.vdot(L_part_7, w.ones_2)
         L_part_5 = np.add(y, w.starts, out=w.L_part_5)
         L_part_4 = o.take(L_part_5, out=w.L_part_10, mode="clip")
-        L_part_3 = np.vdot(L_part_4, w.ones)
+        L_part_3 = np.vdot(L_part_4, w.ones_2)
         L_part_2 = L_part_6 * (1.0 / n_n)
         L_part = L_part_3 * (1.0 / n_n)
         L = L_part_2 - L_part
@@ -253,34 +254,34 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         n_q = w.sizes['q']
         n_s = w.sizes['s']
         # Z[l, f, i, j] = Σ[r, v, a](K[f, r, v, a] x[l, r, i + v, a + j]) + b1[f]
-        Z_part_4 = _window(x, 2, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
-        Z_part_3 = _window(Z_part_4, 4, ((n_s - n_k + 1, 1), (n_k, 1),), 0)
-        Z_part_2 = w.Z_part_2
-        np.copyto(Z_part_2, Z_part_3.transpose(0, 2, 4, 1, 3, 5))
-        _matmul(Z_part_2.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_c * n_k * n_k), K.transpose(1, 2, 3, 0).reshape(n_c * n_k * n_k, n_f), w.Z_part.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_f))
+        Z_part_2 = _window(x, (None, None, (((n_s - n_k + 1, 1), (n_k, 1),), 0), (((n_s - n_k + 1, 1), (n_k, 1),), 0),))
         Z_part = w.Z_part
-        Z = np.add(Z_part.transpose(0, 3, 1, 2), b1[None, :, None, None], out=w.Z)
+        np.copyto(Z_part, Z_part_2.transpose(0, 2, 4, 1, 3, 5))
+        _matmul(Z_part.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_c * n_k * n_k), K.transpose(1, 2, 3, 0).reshape(n_c * n_k * n_k, n_f), w.Z.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_f))
+        Z = w.Z
+        Z += b1
         # A[i, j, l, r] = relu(Z[i, j, l, r])
         A = np.maximum(Z, w.zeros, out=w.Z)
         # P[l, f, i, j] = max[r, t](A[l, f, 2 i + r, 2 j + t])
-        P_part_2 = _window(A, 2, ((n_p, 2), (2, 1),), 0)
-        P_part = _window(P_part_2, 4, ((n_p, 2), (2, 1),), 0)
-        P = _max_window(P_part.transpose(0, 1, 2, 4, 3, 5), (4, 5), w.P)
+        P_part = _window(A, (None, (((n_p, 2), (2, 1),), 0), (((n_p, 2), (2, 1),), 0), None,))
+        P = _over_windows(np.maximum, P_part, (2, 4), w.P)
         # O[i, r] = Σ[j, l, t](W[r, j, l, t] P[i, j, l, t]) + b2[r]
-        o = _matmul(P.reshape(n_n, n_f * n_p * n_p), W.transpose(1, 2, 3, 0).reshape(n_f * n_p * n_p, n_q), w.o)
+        o_part = w.o_part
+        np.copyto(o_part, W.transpose(2, 3, 1, 0))
+        o = _matmul(P.reshape(n_n, n_p * n_p * n_f), o_part.reshape(n_p * n_p * n_f, n_q), w.o)
         o += b2
         # L = mean(logsumexp(O)) − sum(O ⊙ onehot(y))/n
         L_part_10 = np.maximum.reduce(o, axis=1, out=w.L_part_10)
         L_part_10 = np.maximum(L_part_10, w.lowest, out=w.L_part_10)
         L_part_9 = np.subtract(o, L_part_10[:, None], out=w.L_part_9)
         L_part_9 = np.exp(L_part_9, out=w.L_part_9)
-        L_part_8 = np.dot(L_part_9, w.ones_2, out=w.L_part_8)
+        L_part_8 = np.dot(L_part_9, w.ones_3, out=w.L_part_8)
         L_part_7 = np.log(L_part_8, out=w.L_part_7)
         L_part_7 += L_part_10
-        L_part_6 = np.vdot(L_part_7, w.ones)
+        L_part_6 = np.vdot(L_part_7, w.ones_2)
         L_part_5 = np.add(y, w.starts, out=w.L_part_5)
         L_part_4 = o.take(L_part_5, out=w.L_part_10, mode="clip")
-        L_part_3 = np.vdot(L_part_4, w.ones)
+        L_part_3 = np.vdot(L_part_4, w.ones_2)
         L_part_2 = L_part_6 * (1.0 / n_n)
         L_part = L_part_3 * (1.0 / n_n)
         L = L_part_2 - L_part
@@ -290,35 +291,36 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         d_o.reshape(-1)[L_part_5] += -1.0
         d_o *= (1.0 / n_n)
         # ∂L/∂W[i, j, l, r] = Σ[t]((∂L/∂O[t, i]) P[t, j, l, r])
-        _matmul(d_o.T, P.reshape(n_n, n_f * n_p * n_p), w.d_W.reshape(n_q, n_f * n_p * n_p))
+        _matmul(d_o.T, P.reshape(n_n, n_p * n_p * n_f), w.d_W.reshape(n_q, n_p * n_p * n_f))
         d_W = w.d_W
         # ∂L/∂b2 = (∂L/∂O)ᵀ 𝟏
-        d_b2 = np.dot(w.ones, d_o, out=w.d_b2)
+        d_b2 = np.dot(w.ones_2, d_o, out=w.d_b2)
         # ∂L/∂P[l, f, i, j] = Σ[r]((∂L/∂O[l, r]) W[r, f, i, j])
-        _matmul(d_o, W.reshape(n_q, n_f * n_p * n_p), w.d_P.reshape(n_n, n_f * n_p * n_p))
+        _matmul(d_o, o_part.transpose(3, 0, 1, 2).reshape(n_q, n_p * n_p * n_f), w.d_P.reshape(n_n, n_p * n_p * n_f))
         d_P = w.d_P
         # ∂L/∂A[i, j, l, r] = Σ[t, v]([0 ≤ l − 2 t < 2] [0 ≤ r − 2 v < 2] [P[i, j, t, v] = A[i, j, l, r]] (∂L/∂P[i, j, t, v]/Σ[b, e]([P[i, j, t, v] = A[i, j, 2 t + b, 2 v + e]])))
-        d_A_part_4 = np.equal(P[:, :, :, :, None, None], P_part.transpose(0, 1, 2, 4, 3, 5), out=w.d_A_part_4)
-        d_A_part_3 = np.add.reduce(d_A_part_4, axis=(4, 5), out=w.P)
+        d_A_part_4 = np.equal(P[:, :, None, :, None, :], P_part, out=w.d_A_part_4)
+        d_A_part_3 = _over_windows(np.add, d_A_part_4, (2, 4), w.P)
         d_P /= d_A_part_3
         d_A_part_2 = d_P
-        d_A_part = np.multiply(d_A_part_2[:, :, :, None, :, None], d_A_part_4.transpose(0, 1, 2, 4, 3, 5), out=w.d_A_part)
-        d_A = _scatter_windows(d_A_part, w.places, (0, 1, 2, 3), w.d_A)
+        d_A_part = np.multiply(d_A_part_2[:, :, None, :, None, :], d_A_part_4, out=w.d_A_part)
+        d_A = _scatter_windows(d_A_part.transpose(0, 5, 1, 2, 3, 4), w.places, (0, 3, 1, 2), w.d_A)
         # ∂L/∂Z[l, f, i, j] = (∂L/∂A[l, f, i, j]) relu′(Z[l, f, i, j])
         d_Z_part = np.greater(A, 0.0, out=w.d_Z_part)
         d_A *= d_Z_part
         d_Z = d_A
         # ∂L/∂K[i, j, l, r] = Σ[t, u, v]((∂L/∂Z[t, i, u, v]) x[t, j, l + u, r + v])
-        d_K_part = w.d_K_part
-        np.copyto(d_K_part, d_Z.transpose(1, 0, 2, 3))
-        _matmul(d_K_part.reshape(n_f, n_n * (n_s - n_k + 1) * (n_s - n_k + 1)), Z_part_2.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_c * n_k * n_k), w.d_K.reshape(n_f, n_c * n_k * n_k))
+        _matmul(d_Z.transpose(3, 0, 1, 2).reshape(n_f, n_n * (n_s - n_k + 1) * (n_s - n_k + 1)), Z_part.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_c * n_k * n_k), w.d_K.reshape(n_f, n_c * n_k * n_k))
         d_K = w.d_K
         # ∂L/∂b1[i] = Σ[j, l, r](∂L/∂Z[j, i, l, r])
-        d_b1 = np.add.reduce(d_Z, axis=(0, 2, 3), out=w.d_b1)
+        d_b1 = np.dot(w.ones, d_Z.reshape(w.ones.size, -1), out=w.d_b1)
+        # ∂L/∂W[i, j, l, r] = Σ[t]((∂L/∂O[t, i]) P[t, j, l, r])
+        d_W_part = w.d_W_part
+        np.copyto(d_W_part, d_W.transpose(0, 3, 1, 2))
     return float(L), {
         'K': d_K,
         'b1': d_b1,
-        'W': d_W,
+        'W': d_W_part,
         'b2': d_b2,
     }
 
@@ -359,19 +361,14 @@ def _matmul(a, b, out):
     return np.matmul(a, b, out=out)
 
 
-def _max_window(windows, axes, out):
-    """The largest entry of each window, whose axes are few: one place in the windows after the other."""
+def _over_windows(function, windows, axes, out):
+    """Reduce over axes that are few entries long: whole slices, one place in the windows after the other."""
     windows = np.moveaxis(windows, axes, range(len(axes)))
     places = np.ndindex(*windows.shape[: len(axes)])
     np.copyto(out, windows[next(places)])
     for place in places:
-        np.maximum(out, windows[place], out=out)
+        function(out, windows[place], out=out)
     return out
-
-
-def _part(array, shape):
-    """The first entries of an array's memory, in another shape."""
-    return array.reshape(-1)[: math.prod(shape)].reshape(shape)
 
 
 def _places(steps, source, target):
@@ -407,17 +404,25 @@ def _scatter_windows(source, places, order, out):
     return out
 
 
-def _window(array, axis, steps, offset):
-    """View one axis through offset + sum of coefficient * index; what lies outside is 0 (and then it is a copy)."""
-    low = offset + sum(min(0, step * (size - 1)) for size, step in steps)
-    high = offset + sum(max(0, step * (size - 1)) for size, step in steps)
-    before, after = max(0, -low), max(0, high - array.shape[axis] + 1)
-    if before or after:
-        array = np.pad(array, [(before, after) if k == axis else (0, 0) for k in range(array.ndim)])
-        offset += before
-    stride = array.strides[axis]
-    start = tuple(slice(offset, None) if k == axis else slice(None) for k in range(array.ndim))
-    shape = (*array.shape[:axis], *(size for size, _ in steps), *array.shape[axis + 1 :])
-    strides = (*array.strides[:axis], *(step * stride for _, step in steps), *array.strides[axis + 1 :])
-    return np.lib.stride_tricks.as_strided(array[start], shape, strides, writeable=False)
-# symbackprop-seal:355ad60c4b94efd3
+def _window(array, windows):
+    """View axes through offset + sum of step * index, where windows gives (size, step) pairs and the offset; None keeps an axis.
+
+    What lies outside the array is 0, and then the view is of a copy.
+    """
+    pads, starts, shape, strides = [], [], [], []
+    for size, stride, window in zip(array.shape, array.strides, windows):
+        if window is None:
+            pads.append((0, 0)), starts.append(slice(None)), shape.append(size), strides.append(stride)
+            continue
+        steps, offset = window
+        low = offset + sum(min(0, step * (count - 1)) for count, step in steps)
+        high = offset + sum(max(0, step * (count - 1)) for count, step in steps)
+        pads.append((max(0, -low), max(0, high - size + 1)))
+        starts.append(slice(offset + pads[-1][0], None))
+        shape += [count for count, _ in steps]
+        strides += [step * stride for _, step in steps]
+    if any(pad != (0, 0) for pad in pads):
+        padded = np.pad(array, pads)
+        return _window(padded, [w and (w[0], w[1] + pad[0]) for w, pad in zip(windows, pads)])
+    return np.lib.stride_tricks.as_strided(array[tuple(starts)], shape, strides, writeable=False)
+# symbackprop-seal:9b590f2aa9d08258

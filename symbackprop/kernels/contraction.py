@@ -12,6 +12,7 @@ import sympy
 from symbackprop.graph.build import Factor, pointwise, split_product
 from symbackprop.graph.nodes import Contraction, Indicator, Labels, Leaf, Pointwise, argument, axis
 from symbackprop.graph.sizes import Size
+from symbackprop.kernels.layout import as_it_lies
 from symbackprop.kernels.operations import Operation
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class ContractionLowering:
     def __init__(self, lowering: Lowering, default_sizes: dict[str, int]) -> None:
         self.lowering = lowering
         self.default_sizes = default_sizes
+        self._copies: dict[Operation, tuple[Operation, Labels]] = {}
 
     # ------------------------------------------------------------ indicators
 
@@ -70,7 +72,7 @@ class ContractionLowering:
             if isinstance(operand, Indicator):
                 indicators.append((operand, labels))
             else:
-                terms.append(Term(self.lowering.of(operand), labels))
+                terms.append(Term(*as_it_lies(self.lowering.of(operand), labels)))
         output = tuple(range(node.rank))
         scatters: list[tuple[Indicator, Labels, int]] = []
         progress = True
@@ -208,10 +210,11 @@ class ContractionLowering:
         new_shape = shape[:place] + tuple(size for _, _, size in parts) + shape[place + 1 :]
         new_labels = holder.labels[:place] + tuple(other for other, _, _ in parts) + holder.labels[place + 1 :]
         steps = tuple((size, coefficient) for _, coefficient, size in parts)
-        operation = self.lowering.add(
-            "window", (holder.operation,), new_shape, "view", axis=place, steps=steps, offset=offset
-        )
-        return Term(operation, new_labels)
+        base, windows = holder.operation, (None,) * holder.operation.rank
+        if base.kind == "window" and (inner := _base_axis(base, place)) is not None:
+            base, windows, place = base.operands[0], base.details["windows"], inner
+        windows = (*windows[:place], (steps, offset), *windows[place + 1 :])
+        return Term(self.lowering.add("window", (base,), new_shape, "view", windows=windows), new_labels)
 
     def _gather(self, holder: Term, label: int, rest: sympy.Expr, indicator: Indicator, labels: Labels) -> Term | None:
         if rest != argument(0) or len(indicator.operands) != 1 or not isinstance(indicator.operands[0], Leaf):
@@ -286,7 +289,7 @@ class ContractionLowering:
     ) -> Term:
         """Add entries up at the places that affine conditions give: out[offset + sum of step * i] += source[i]."""
         steps: list[tuple[tuple[Size, ...], Size]] = []
-        sources: list[int] = []
+        groups: list[list[int]] = []
         for indicator, labels, target in windows:
             position = labels.index(target)
             coefficient = indicator.condition.coeff(axis(position))
@@ -294,11 +297,12 @@ class ContractionLowering:
             own = [label for label in term.labels if label in labels]
             offset = rest.xreplace({axis(k): sympy.S.Zero for k in range(len(labels))})
             steps.append((tuple(rest.coeff(axis(labels.index(label))) for label in own), offset))
-            sources += own
+            groups.append(own)
+        sources = [label for own in groups for label in own]
         targets = [target for _, _, target in windows]
         others = [label for label in term.labels if label not in sources]
-        made_labels = tuple(label for label in output if label in others or label in targets)
-        made_labels += tuple(label for label in others if label not in made_labels)
+        reached = {source: target for target, own in zip(targets, groups, strict=True) for source in own}
+        made_labels = tuple(dict.fromkeys(reached.get(label, label) for label in term.labels))
         ordered = self._arranged(term, tuple(others + sources))
         places = self.lowering.add(
             "places", (), (sympy.Integer(len(windows)),), "constant", "places",
@@ -366,6 +370,7 @@ class ContractionLowering:
         return Term(self.lowering.total(term.operation, axes), kept)
 
     def _pair(self, a: Term, b: Term, needed: set[int], output: Labels, sizes: tuple[Size, ...]) -> Term:
+        a, b = self._copied(a), self._copied(b)
         shared = [label for label in a.labels if label in b.labels]
         contracted = [label for label in shared if label not in needed]
         batch = [label for label in shared if label in needed]
@@ -374,6 +379,7 @@ class ContractionLowering:
         if not contracted:
             labels = tuple(dict.fromkeys((*a.labels, *b.labels)))
             labels = tuple(sorted(labels, key=lambda x: output.index(x) if x in output else len(output) + x))
+            labels = next((term.labels for term in (a, b) if set(term.labels) == set(labels)), labels)
             place = {label: k for k, label in enumerate(labels)}
             left = self.lowering.view(a.operation, tuple(place[x] for x in a.labels), len(labels))
             right = self.lowering.view(b.operation, tuple(place[x] for x in b.labels), len(labels))
@@ -401,7 +407,14 @@ class ContractionLowering:
             return term
         wanted = tuple(label for group in groups for label in group)
         viewed = self._arranged(term, wanted)
-        return Term(self.lowering.add("copy", (viewed,), viewed.shape, "buffer"), wanted)
+        copy = self.lowering.add("copy", (viewed,), viewed.shape, "buffer")
+        self._copies.setdefault(term.operation, (copy, tuple(term.labels.index(label) for label in wanted)))
+        return Term(copy, wanted)
+
+    def _copied(self, term: Term) -> Term:
+        """A value that an earlier product has copied is read from that copy, whose layout the results of products have."""
+        copy, order = self._copies.get(term.operation, (term.operation, tuple(range(len(term.labels)))))
+        return Term(copy, tuple(term.labels[axis] for axis in order))
 
     def _first(self, labels: list[int], output: Labels) -> int:
         return min((output.index(label) for label in labels if label in output), default=len(output))
@@ -429,3 +442,13 @@ def _mergeable(operation: Operation, places: Sequence[Sequence[int]]) -> bool:
     return all(
         order[b] == order[a] + 1 and order[a] >= 0 for group in places for a, b in zip(group, group[1:], strict=False)
     )
+
+
+def _base_axis(window: Operation, place: int) -> int | None:
+    """Return the axis of a window's operand that an axis of its value is, if it is a whole one."""
+    position = 0
+    for axis_, entry in enumerate(window.details["windows"]):
+        if position == place:
+            return axis_ if entry is None else None
+        position += 1 if entry is None else len(entry[0])
+    return None

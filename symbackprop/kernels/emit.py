@@ -86,8 +86,9 @@ class _Emitter:
     def _helpers(self) -> list[str]:
         kinds = {op.kind for op in self.plan.operations if op.storage != "scalar" or op.kind == "norm"}
         kinds |= {"blocks"} if self.plan.loops else set()
+        kinds |= {"over_windows"} if kinds & {"max_window", "sum_window"} else set()
         kinds |= {"part"} if any(len(self.variables.forms(array)) > 1 for array in self.plan.arrays) else set()
-        return sorted(kinds & {*HELPERS, "blocks", "part"})
+        return sorted(kinds & {*HELPERS, "blocks", "part", "over_windows"})
 
     def _open_functions(self) -> set[str]:
         return {op.details["title"].replace("′", "'") for op in self.plan.operations if op.kind == "open_function"}

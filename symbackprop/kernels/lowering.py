@@ -25,6 +25,7 @@ from symbackprop.graph.nodes import (
 from symbackprop.graph.sizes import Shape, Size
 from symbackprop.graph.walk import topological
 from symbackprop.kernels.contraction import ContractionLowering
+from symbackprop.kernels.layout import as_it_lies, common_order, memory_order
 from symbackprop.kernels.operations import Operation
 
 UNARY = {
@@ -45,7 +46,7 @@ class Lowering:
         self.named: dict[str, Operation] = {}
         self.equation = ""
         self._made: dict[tuple[Any, ...], Operation] = {}
-        self._latest: dict[tuple[Any, ...], Operation] = {}
+        self._relus: dict[Operation, Operation] = {}
         self.contraction = ContractionLowering(self, default_sizes)
 
     def add(
@@ -57,7 +58,6 @@ class Lowering:
         if key not in self._made:
             self._made[key] = Operation(kind, tuple(operands), shape, storage, details, "", self.equation, dtype)
             self.operations.append(self._made[key])
-            self._latest[key[:2]] = self._made[key]
         return self._made[key]
 
     def given(self, name: str, shape: Shape, dtype: str) -> Operation:
@@ -66,17 +66,14 @@ class Lowering:
         made.name, self.named[name] = name, made
         return made
 
-    def made(self, kind: str, *operands: Operation) -> Operation | None:
-        """Return an operation of that kind on those operands, if there is one already."""
-        return self._latest.get((kind, tuple(id(operand) for operand in operands)))
-
     def define(self, name: str, node: Node) -> Operation:
         """Lower the right-hand side of an equation and give it its name."""
         self.equation = name
         made = self.lower(node)
         self.named[name] = made
-        if not made.name and made.storage in ("buffer", "scalar"):
-            made.name = name
+        lying, _ = as_it_lies(made, tuple(range(made.rank)))
+        if not lying.name and lying.storage in ("buffer", "scalar"):
+            lying.name = name
         return made
 
     def own_array(self, operation: Operation, name: str, others: Iterable[Operation]) -> Operation:
@@ -120,6 +117,9 @@ class Lowering:
 
     def view(self, operation: Operation, labels: Labels, rank: int) -> Operation:
         """Return an operation's value with one axis for each of ``rank`` labels, of length 1 where it lacks the label."""
+        if operation.kind == "align":
+            labels = tuple(labels[label] for label in operation.details["labels"])
+            operation = operation.operands[0]
         if operation.rank == 0 or labels == tuple(range(rank)):
             return operation
         shape: list[Size] = [sympy.S.One] * rank
@@ -156,15 +156,15 @@ class Lowering:
         return self._function(node)
 
     def part(self, node: Pointwise, expression: sympy.Expr) -> tuple[Operation, Labels]:
-        """Return the operation of a sub-expression, over the labels it depends on, and those labels."""
+        """Return the operation of a sub-expression, as it lies in memory, and the labels of its axes."""
         used = [k for k in range(len(node.operands)) if argument(k) in expression.free_symbols]
         labels = self._labels(node, expression)
         if expression.is_Symbol and len(used) == 1 and len(set(node.labels[used[0]])) == len(node.labels[used[0]]):
-            return self.of(node.operands[used[0]]), node.labels[used[0]]
+            return as_it_lies(self.of(node.operands[used[0]]), node.labels[used[0]])
         place = {label: k for k, label in enumerate(labels)}
         factors = [(node.operands[k], tuple(place[label] for label in node.labels[k])) for k in used]
         renamed = expression.xreplace({argument(k): argument(new) for new, k in enumerate(used)})
-        return self.of(pointwise(renamed, factors, tuple(node.shape[label] for label in labels))), labels
+        return as_it_lies(self.of(pointwise(renamed, factors, tuple(node.shape[label] for label in labels))), labels)
 
     def aligned(self, node: Pointwise, expression: sympy.Expr) -> Operation:
         """Return the operation of a sub-expression, seen over all the axes of the node."""
@@ -176,8 +176,21 @@ class Lowering:
     def ufunc(
         self, name: str, operands: Sequence[Operation], shape: Shape, dtype: str = "float", **details: Any
     ) -> Operation:
-        """Append a universal function of aligned operands."""
-        return self.add(name, operands, shape, "buffer", dtype, **details)
+        """Append a universal function of aligned operands, its result laid out in memory as they are."""
+        order = common_order(tuple(operands), shape)
+        if order == tuple(range(len(shape))):
+            return self.add(name, operands, shape, "buffer", dtype, **details)
+        place = tuple(order.index(axis) for axis in range(len(shape)))
+        lying = tuple(shape[axis] for axis in order)
+        moved = [
+            self._zero(lying)
+            if operand.kind == "zero_row"
+            else self.view(operand, place, len(shape))
+            if operand.rank
+            else operand
+            for operand in operands
+        ]
+        return self.view(self.add(name, moved, lying, "buffer", dtype, **details), order, len(shape))
 
     def _sum(self, node: Pointwise, expression: sympy.Expr) -> Operation:
         pending: list[tuple[int, sympy.Expr]] = []
@@ -317,7 +330,9 @@ class Lowering:
         if function in COMPARISONS:
             return self._comparison(node, COMPARISONS[function], expression.args[0])
         if isinstance(expression, scalar.relu):
-            return self.ufunc("relu", (self.aligned(node, expression.args[0]), self._zero(node.shape)), node.shape)
+            inner = self.aligned(node, expression.args[0])
+            self._relus[inner] = self.ufunc("relu", (inner, self._zero(node.shape)), node.shape)
+            return self._relus[inner]
         if isinstance(expression, sympy.exp):
             softmax = self._softmax(node)
             if softmax is not None:
@@ -348,7 +363,7 @@ class Lowering:
         left = self.aligned(node, sympy.Add(argument_, *[-term for term in minus]))
         right = self.aligned(node, -sympy.Add(*minus))
         if kind == "greater" and not minus:
-            left = self.made("relu", left, self._zero(node.shape)) or left
+            left = self._relus.get(left, left)
         return self.ufunc(kind, (left, right), node.shape, "bool")
 
     def _where(self, node: Pointwise, condition: sympy.Expr, yes: sympy.Expr, no: sympy.Expr) -> Operation:
@@ -378,22 +393,29 @@ class Lowering:
             _, total, shift, kept = self._exponentials(node)
             result = self.ufunc("add", (self.ufunc("log", (total,), total.shape), shift), total.shape)
         else:
-            inner = self.of(operand)
-            axes = tuple(position for position, label in enumerate(labels) if label >= node.rank)
-            kept = tuple(label for label in labels if label < node.rank)
-            shape = tuple(size for size, label in zip(operand.shape, labels, strict=True) if label < node.rank)
+            inner, own = as_it_lies(self.of(operand), labels)
+            order = memory_order(inner)
+            if "window" in _kinds(inner) and order is not None:
+                inner, own = (
+                    self.view(inner, tuple(order.index(k) for k in range(inner.rank)), inner.rank),
+                    tuple(own[k] for k in order),
+                )
+            axes = tuple(position for position, label in enumerate(own) if label >= node.rank)
+            kept = tuple(label for label in own if label < node.rank)
+            shape = tuple(size for size, label in zip(inner.shape, own, strict=True) if label < node.rank)
             if node.kind == "norm":
-                scratch = self.add("scratch", (), operand.shape, "buffer", of=operand)
+                scratch = self.add("scratch", (), inner.shape, "buffer", of=operand)
                 result = self.add("norm", (inner, scratch), shape, "buffer", axes=axes)
             else:
-                windowed = inner.base is not inner and "window" in _kinds(inner)
-                result = self.add("max_window" if windowed else "max", (inner,), shape, "buffer", axes=axes)
+                result = self.add(
+                    "max_window" if "window" in _kinds(inner) else "max", (inner,), shape, "buffer", axes=axes
+                )
         return result if kept == tuple(sorted(kept)) else self.view(result, kept, node.rank)
 
     def _exponentials(self, node: Reduction) -> tuple[Operation, Operation, Operation, Labels]:
         """exp(x - m) for the largest entry m, their sum, and m (0 where every entry is -inf), and the labels of the sum's axes."""
         (operand,), (labels,) = node.operands, node.labels
-        inner = self.of(operand)
+        inner, labels = as_it_lies(self.of(operand), labels)
         axes = tuple(position for position, label in enumerate(labels) if label >= node.rank)
         places = tuple(position for position in range(inner.rank) if position not in axes)
         shape = tuple(inner.shape[position] for position in places)
@@ -426,7 +448,8 @@ class Lowering:
                 ):
                     exponential, total, _, kept = self._exponentials(normaliser)
                     below = self.view(total, tuple(labels[label] for label in kept), node.rank)
-                    return self.ufunc("divide", (self.view(exponential, own, node.rank), below), node.shape)
+                    lying = as_it_lies(self.of(operand), own)[1]
+                    return self.ufunc("divide", (self.view(exponential, lying, node.rank), below), node.shape)
         return None
 
     def flat_index(self, classes: Operation, count: Size) -> Operation:
@@ -446,7 +469,8 @@ class Lowering:
             return self.add("sum_first", (operation, self.filled(1, (count,))), shape, "buffer", axes=axes)
         if plain and axes == tuple(range(len(shape), operation.rank)):
             return self.add("sum_last", (operation, self.filled(1, (count,))), shape, "buffer", axes=axes)
-        return self.add("sum", (operation,), shape, "buffer", axes=axes)
+        few = bool(shape) and count.is_Integer and count <= 32
+        return self.add("sum_window" if few else "sum", (operation,), shape, "buffer", axes=axes)
 
 
 def _kinds(operation: Operation) -> list[str]:

@@ -42,4 +42,3 @@ def _may_be_copied(value: Operation, backward: frozenset[str], position: int, la
         and value.equation not in backward
         and all(o.storage in ("given", "scalar", "constant") or last[o.base] > position for o in value.operands)
     )
-

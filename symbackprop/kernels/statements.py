@@ -27,7 +27,7 @@ _INFIX = {
 _IN_PLACE_INFIX = ("add", "subtract", "multiply", "divide")
 _NUMPY = {"relu": "maximum", "softplus": "logaddexp"}
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-HELPERS = frozenset("sigmoid erf norm scatter_classes scatter_windows window cofactor pick max_window matmul".split())
+HELPERS = frozenset("sigmoid erf norm scatter_classes scatter_windows window cofactor pick matmul".split())
 """Operations that need a function of the module besides NumPy's, in a template of their name."""
 
 
@@ -266,8 +266,14 @@ class Statements:
         ]
 
     def _write_max_window(self, operation: Operation, name: str) -> list[str]:
+        return self._over_windows("maximum", operation, name)
+
+    def _write_sum_window(self, operation: Operation, name: str) -> list[str]:
+        return self._over_windows("add", operation, name)
+
+    def _over_windows(self, function: str, operation: Operation, name: str) -> list[str]:
         inner, axes = self.expression(operation.operands[0]), operation.details["axes"]
-        return [f"{name} = _max_window({inner}, {axes}, {self.out(operation)})"]
+        return [f"{name} = _over_windows(np.{function}, {inner}, {axes}, {self.out(operation)})"]
 
     def _write_norm(self, operation: Operation, name: str) -> list[str]:
         inner, scratch = operation.operands
@@ -348,13 +354,14 @@ class Statements:
         return [f"{name} = _scatter_windows({source}, {places}, {order}, {self.out(operation)})"]
 
     def _write_window(self, operation: Operation, name: str) -> list[str]:
-        steps = ", ".join(
-            f"({self.numbers.size(size)}, {self.numbers.size(c)})" for size, c in operation.details["steps"]
-        )
-        inner, place = self.expression(operation.operands[0]), operation.details["axis"]
-        return [
-            f"{name} = _window({inner}, {place}, ({steps}{',' if steps else ''}), {self.numbers.size(operation.details['offset'])})"
-        ]
+        entries = []
+        for entry in operation.details["windows"]:
+            if entry is None:
+                entries.append("None")
+            else:
+                steps = ", ".join(f"({self.numbers.size(size)}, {self.numbers.size(c)})" for size, c in entry[0])
+                entries.append(f"(({steps},), {self.numbers.size(entry[1])})")
+        return [f"{name} = _window({self.expression(operation.operands[0])}, ({', '.join(entries)},))"]
 
     def _write_indicator(self, operation: Operation, name: str) -> list[str]:
         return [f"{name} = {self.indicator(operation)}"]
