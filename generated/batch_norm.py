@@ -141,7 +141,7 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         # μ = Xᵀ 𝟏/n
         mu = np.dot(w.ones, X, out=w.mu)
         mu *= (1.0 / n_n)
-        # σ = √(ε + ((X − 𝟏 μᵀ) ⊙ (X − 𝟏 μᵀ))ᵀ 𝟏/n)
+        # σ = √(((X − 𝟏 μᵀ).^2)ᵀ 𝟏/n + ε)
         sigma_part = np.subtract(X.T, mu[:, None], out=w.sigma_part)
         sigma = np.vecdot(sigma_part, sigma_part, out=w.sigma)
         sigma *= (1.0 / n_n)
@@ -174,7 +174,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         # μ = Xᵀ 𝟏/n
         mu = np.dot(w.ones, X, out=w.mu)
         mu *= (1.0 / n_n)
-        # σ = √(ε + ((X − 𝟏 μᵀ) ⊙ (X − 𝟏 μᵀ))ᵀ 𝟏/n)
+        # σ = √(((X − 𝟏 μᵀ).^2)ᵀ 𝟏/n + ε)
         sigma_part = np.subtract(X.T, mu[:, None], out=w.sigma_part)
         sigma = np.vecdot(sigma_part, sigma_part, out=w.sigma)
         sigma *= (1.0 / n_n)
@@ -212,7 +212,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         # μ = Xᵀ 𝟏/n
         mu = np.dot(w.ones, X, out=w.mu)
         mu *= (1.0 / n_n)
-        # σ = √(ε + ((X − 𝟏 μᵀ) ⊙ (X − 𝟏 μᵀ))ᵀ 𝟏/n)
+        # σ = √(((X − 𝟏 μᵀ).^2)ᵀ 𝟏/n + ε)
         sigma_part = np.subtract(X.T, mu[:, None], out=w.sigma_part)
         sigma = np.vecdot(sigma_part, sigma_part, out=w.sigma)
         sigma *= (1.0 / n_n)
@@ -299,4 +299,4 @@ def _matmul(a, b, out):
 def _part(array, shape):
     """The first entries of an array's memory, in another shape."""
     return array.reshape(-1)[: math.prod(shape)].reshape(shape)
-# symbackprop-seal:d7f9e1596326169e
+# symbackprop-seal:91ecab2cd2464799
