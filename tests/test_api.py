@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import re
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,14 @@ def test_what_a_notebook_shows_is_escaped() -> None:
     assert "&lt;script&gt;" in derivation._repr_html_() and "&lt;script&gt;" in model._repr_html_()
     for source in (derivation._repr_latex_(), *(equation._repr_latex_() for equation in equations)):
         assert "<script" not in source
+
+
+def test_the_signs_of_mathematics_are_no_markup() -> None:
+    model = sb.parse("dim d = 3\nparam A[d, d]\nM[i, j] = where(i < j, A[i, j], 0)\nL = ||M||^2\nminimize L\n")
+    shown = sb.derive(model)._repr_html_()
+    assert "&amp;" in shown  # the alignment of cases
+    assert not re.search(r"&(?!(lt|gt|amp|quot|#x27);)", shown)
+    assert "<" not in re.sub(r"</?(table|tr|td|p|b)( style=[^>]*)?>", "", shown)
 
 
 def test_a_model_without_a_text_shows_its_tensors() -> None:
