@@ -41,7 +41,7 @@ def test_a_model_is_read_from_text_file_name_and_choices(tmp_path: Path) -> None
     models = [sb.parse(text), sb.parse(text.encode()), sb.load(tmp_path / "d2l_mlp.eq"), sb.builtin("d2l_mlp")]
     assert len({model.graph for model in models}) == 1
     assert [model.name for model in models] == ["model", "model", "d2l_mlp", "d2l_mlp"]
-    assert sb.mlp([4, 3, 2], activation="tanh", loss="squared").parameters == ("W1", "W2", "b1", "b2")
+    assert sb.mlp([4, 3, 2], activation="tanh", loss="squared").parameters == ("W1", "b1", "W2", "b2")
 
 
 @pytest.mark.parametrize("read", [sb.builtin, sb.load])
