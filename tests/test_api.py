@@ -280,7 +280,7 @@ def test_operators_mean_what_the_language_means(text: str, write: Any) -> None:
         (lambda b, n, x, A, i, j: b.cross_entropy(b.softmax(x), x), "this is a softmax already"),
         (lambda b, n, x, A, i, j: b.softmax(x, x), "softmax takes 1 argument"),
         (lambda b, n, x, A, i, j: x + A, "the shapes differ"),
-        (lambda b, n, x, A, i, j: b.let("t", x + b.param("w", *b.dims(m=5))), "the sizes n .4. and m .5. must be equal here"),
+        (lambda b, n, x, A, i, j: b.let("t", x + b.param("w", *b.dims(m=5))), "the sizes m .5. and n .4. must be equal here"),
         (lambda b, n, x, A, i, j: "yes" if i > j else "no", "no truth value"),
         (lambda b, n, x, A, i, j: b.dims(n=0), "whole number"),
         (lambda b, n, x, A, i, j: sb.Builder(batch="n").input("z", n), "batch dimension"),
