@@ -140,7 +140,7 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         # μ = Xᵀ 𝟏/n
         mu = np.dot(w.ones, X, out=w.mu)
         mu *= (1.0 / n_n)
-        # σ = √(ε + ((X − 𝟏 μᵀ) ⊙ (X − 𝟏 μᵀ))ᵀ 𝟏/n)
+        # σ = √(((X − 𝟏 μᵀ).^2)ᵀ 𝟏/n + ε)
         X -= mu
         sigma_part = X
         sigma = np.einsum("ba,ba->a", sigma_part, sigma_part, out=w.mu)
@@ -173,7 +173,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         # μ = Xᵀ 𝟏/n
         mu = np.dot(w.ones, X, out=w.mu)
         mu *= (1.0 / n_n)
-        # σ = √(ε + ((X − 𝟏 μᵀ) ⊙ (X − 𝟏 μᵀ))ᵀ 𝟏/n)
+        # σ = √(((X − 𝟏 μᵀ).^2)ᵀ 𝟏/n + ε)
         X -= mu
         sigma_part = X
         sigma = np.einsum("ba,ba->a", sigma_part, sigma_part, out=w.mu)
@@ -211,7 +211,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         # μ = Xᵀ 𝟏/n
         mu = np.dot(w.ones, X, out=w.mu)
         mu *= (1.0 / n_n)
-        # σ = √(ε + ((X − 𝟏 μᵀ) ⊙ (X − 𝟏 μᵀ))ᵀ 𝟏/n)
+        # σ = √(((X − 𝟏 μᵀ).^2)ᵀ 𝟏/n + ε)
         X -= mu
         sigma_part = X
         sigma = np.einsum("ba,ba->a", sigma_part, sigma_part, out=w.mu)
@@ -293,4 +293,4 @@ def _matmul(a, b, out):
                 np.matmul(a[start : start + piece], b, out=out[start : start + piece])
             return out
     return np.matmul(a, b, out=out)
-# symbackprop-seal:c94e32fd15d2aaf2
+# symbackprop-seal:44b4a0f3e02062fa

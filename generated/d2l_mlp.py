@@ -172,7 +172,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         # O = A W2ᵀ + 𝟏 b2ᵀ
         o = _matmul(a, W2.T, w.o)
         o += b2
-        # L = ½ rowsum((Y − O) ⊙ (Y − O))
+        # L = ½ rowsum((Y − O).^2)
         o -= y
         L_part = o
         L = np.vecdot(L_part, L_part, out=w.L)
@@ -210,7 +210,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         # O = A W2ᵀ + 𝟏 b2ᵀ
         o = _matmul(a, W2.T, w.o)
         o += b2
-        # L = ½ rowsum((Y − O) ⊙ (Y − O))
+        # L = ½ rowsum((Y − O).^2)
         o -= y
         L_part = o
         L = np.vecdot(L_part, L_part, out=w.L)
@@ -302,4 +302,4 @@ def _matmul(a, b, out):
                 np.matmul(a[start : start + piece], b, out=out[start : start + piece])
             return out
     return np.matmul(a, b, out=out)
-# symbackprop-seal:8df89fbc0f53c6f5
+# symbackprop-seal:e7adc774bd46e684

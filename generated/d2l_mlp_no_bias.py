@@ -160,7 +160,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         a = np.maximum(z, w.zeros, out=w.z)
         # O = A W2ᵀ
         o = _matmul(a, W2.T, w.o)
-        # L = ½ rowsum((Y − O) ⊙ (Y − O))
+        # L = ½ rowsum((Y − O).^2)
         o -= y
         L_part = o
         L = np.vecdot(L_part, L_part, out=w.L)
@@ -194,7 +194,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         a = np.maximum(z, w.zeros, out=w.z)
         # O = A W2ᵀ
         o = _matmul(a, W2.T, w.o)
-        # L = ½ rowsum((Y − O) ⊙ (Y − O))
+        # L = ½ rowsum((Y − O).^2)
         o -= y
         L_part = o
         L = np.vecdot(L_part, L_part, out=w.L)
@@ -278,4 +278,4 @@ def _matmul(a, b, out):
                 np.matmul(a[start : start + piece], b, out=out[start : start + piece])
             return out
     return np.matmul(a, b, out=out)
-# symbackprop-seal:44dfe044839bc92a
+# symbackprop-seal:b119a47c3b7bbaa6

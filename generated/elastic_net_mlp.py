@@ -182,7 +182,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         # O = A W2ᵀ + 𝟏 b2ᵀ
         o = _matmul(a, W2.T, w.o)
         o += b2
-        # L = ½ rowsum((Y − O) ⊙ (Y − O))
+        # L = ½ rowsum((Y − O).^2)
         o -= y
         L_part = o
         L = np.vecdot(L_part, L_part, out=w.L)
@@ -230,7 +230,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         # O = A W2ᵀ + 𝟏 b2ᵀ
         o = _matmul(a, W2.T, w.o)
         o += b2
-        # L = ½ rowsum((Y − O) ⊙ (Y − O))
+        # L = ½ rowsum((Y − O).^2)
         o -= y
         L_part = o
         L = np.vecdot(L_part, L_part, out=w.L)
@@ -333,4 +333,4 @@ def _sigmoid(x, out):
     np.exp(out, out=out)
     out += 1
     return np.reciprocal(out, out=out)
-# symbackprop-seal:74c3dc72b5fadc0b
+# symbackprop-seal:e67452a6e73d69b2

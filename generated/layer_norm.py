@@ -142,7 +142,7 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         # μ = rowsum(X)/d
         mu = np.dot(x, w.ones_2, out=w.mu)
         mu *= (1.0 / n_d)
-        # σ = √(rowsum((X − μ 𝟏ᵀ) ⊙ (X − μ 𝟏ᵀ))/d + ε)
+        # σ = √(rowsum((X − μ 𝟏ᵀ).^2)/d + ε)
         x -= mu[:, None]
         sigma_part = x
         sigma = np.vecdot(sigma_part, sigma_part, out=w.mu)
@@ -176,7 +176,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         # μ = rowsum(X)/d
         mu = np.dot(x, w.ones_2, out=w.mu)
         mu *= (1.0 / n_d)
-        # σ = √(rowsum((X − μ 𝟏ᵀ) ⊙ (X − μ 𝟏ᵀ))/d + ε)
+        # σ = √(rowsum((X − μ 𝟏ᵀ).^2)/d + ε)
         x -= mu[:, None]
         sigma_part = x
         sigma = np.vecdot(sigma_part, sigma_part, out=w.mu)
@@ -215,7 +215,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         # μ = rowsum(X)/d
         mu = np.dot(x, w.ones_2, out=w.mu)
         mu *= (1.0 / n_d)
-        # σ = √(rowsum((X − μ 𝟏ᵀ) ⊙ (X − μ 𝟏ᵀ))/d + ε)
+        # σ = √(rowsum((X − μ 𝟏ᵀ).^2)/d + ε)
         x -= mu[:, None]
         sigma_part = x
         sigma = np.vecdot(sigma_part, sigma_part, out=w.mu)
@@ -297,4 +297,4 @@ def _matmul(a, b, out):
                 np.matmul(a[start : start + piece], b, out=out[start : start + piece])
             return out
     return np.matmul(a, b, out=out)
-# symbackprop-seal:473cf1a2ff6e08da
+# symbackprop-seal:deb1d41ebdc8f526

@@ -15,7 +15,6 @@ from symbackprop.errors import UsageError
 from symbackprop.graph.model import Equation, Model
 from symbackprop.language.lowering import lower
 from symbackprop.models import builtin_text
-from symbackprop.perceptron import Perceptron
 
 if TYPE_CHECKING:
     from symbackprop.checking.checker import Progress
@@ -71,6 +70,8 @@ def mlp(
     activation, regularizer and bias may be given for each layer. Raises UsageError where the choices do not fit together,
     EquationError where a formula is wrong.
     """
+    from symbackprop.perceptron import Perceptron
+
     choices = Perceptron(
         layers, activation, output_activation, loss, regularizer, regularize_bias, bias, hyper, batch,
     )  # fmt: skip

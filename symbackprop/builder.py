@@ -186,7 +186,7 @@ class Builder:
         equation = Equation(name, found.node, tuple(index.name for index in indices))
         with self._among({}):
             for sizes in node_constraints(equation.node):
-                self._names.require_equal(*sizes, HERE, f"in {name} two sizes must be equal")
+                self._names.require_equal(*sizes, HERE)
         self._equations.append(equation)
         self._names.definitions[name] = equation.node
         return self._named(name, Value(equation.reference, found.row))

@@ -176,16 +176,16 @@ class _Writer:
         sizes = self.choices.layers
         hidden = ["h"] if self.depth == 2 else [f"h{layer}" for layer in range(1, self.depth)]
         dims = ["d", *hidden, "q"]
-        layers = range(1, self.depth + 1)
-        weights = [f"W{k}[{dims[k]}, {dims[k - 1]}]" for k in layers]
-        biases = [f"b{k}[{dims[k]}]" for k in layers if self.bias[k - 1]]
+        parameters = []
+        for k in range(1, self.depth + 1):
+            parameters += [f"W{k}[{dims[k]}, {dims[k - 1]}]"] + [f"b{k}[{dims[k]}]"] * bool(self.bias[k - 1])
         head = [
             f"# a multilayer perceptron with {self.depth} layer{'s' * (self.depth > 1)}",
             *_declared("dim", [f"{name} = {size}" for name, size in zip(dims, sizes, strict=True)]),
             f"batch n = {self.choices.batch}",
             "input x[d]",
             "target y in q" if self.loss == "cross_entropy" else "target y[q]",
-            *_declared("param", weights + biases),
+            *_declared("param", parameters),
         ]
         if self.hypers:
             head += _declared("hyper", [f"{name} = {value}" for name, (value, _) in self.hypers.items()])

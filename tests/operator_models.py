@@ -125,8 +125,8 @@ def batch_norm(b: Builder) -> Model:
     mu = b.let("mu", b.mean(X[i, j], i), j)
     sigma = b.let("sigma", b.sqrt(b.mean((X[i, j] - mu[j]) ** 2, i) + epsilon), j)
     X_hat = b.let("X_hat", (X[i, j] - mu[j]) / sigma[j], i, j)
-    O = b.let("O", gamma[j] * X_hat[i, j] + beta[j], i, j)
-    return b.minimize(b.let("L", 1 / (2 * n) * b.norm(Y - O) ** 2))
+    out = b.let("O", gamma[j] * X_hat[i, j] + beta[j], i, j)
+    return b.minimize(b.let("L", 1 / (2 * n) * b.norm(Y - out) ** 2))
 
 
 def causal_attention(b: Builder) -> Model:
@@ -138,8 +138,8 @@ def causal_attention(b: Builder) -> Model:
     i, j = b.index("i"), b.index("j")
     M = b.let("M", b.where(i >= j, S[i, j], -inf), i, j)
     P = b.let("P", b.softmax(M))
-    O = b.let("O", P @ V)
-    return b.minimize(b.let("L", half * b.norm(Y - O) ** 2))
+    out = b.let("O", P @ V)
+    return b.minimize(b.let("L", half * b.norm(Y - out) ** 2))
 
 
 def embedding_classifier(b: Builder) -> Model:

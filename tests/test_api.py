@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import re
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def test_a_model_is_read_from_text_file_name_and_choices(tmp_path: Path) -> None
     models = [sb.parse(text), sb.parse(text.encode()), sb.load(tmp_path / "d2l_mlp.eq"), sb.builtin("d2l_mlp")]
     assert len({model.graph for model in models}) == 1
     assert [model.name for model in models] == ["model", "model", "d2l_mlp", "d2l_mlp"]
-    assert sb.mlp([4, 3, 2], activation="tanh", loss="squared").parameters == ("W1", "W2", "b1", "b2")
+    assert sb.mlp([4, 3, 2], activation="tanh", loss="squared").parameters == ("W1", "b1", "W2", "b2")
 
 
 @pytest.mark.parametrize("read", [sb.builtin, sb.load])
@@ -150,6 +151,14 @@ def test_what_a_notebook_shows_is_escaped() -> None:
     assert "&lt;script&gt;" in derivation._repr_html_() and "&lt;script&gt;" in model._repr_html_()
     for source in (derivation._repr_latex_(), *(equation._repr_latex_() for equation in equations)):
         assert "<script" not in source
+
+
+def test_the_signs_of_mathematics_are_no_markup() -> None:
+    model = sb.parse("dim d = 3\nparam A[d, d]\nM[i, j] = where(i < j, A[i, j], 0)\nL = ||M||^2\nminimize L\n")
+    shown = sb.derive(model)._repr_html_()
+    assert "&amp;" in shown  # the alignment of cases
+    assert not re.search(r"&(?!(lt|gt|amp|quot|#x27);)", shown)
+    assert "<" not in re.sub(r"</?(table|tr|td|p|b)( style=[^>]*)?>", "", shown)
 
 
 def test_a_model_without_a_text_shows_its_tensors() -> None:
@@ -271,6 +280,7 @@ def test_operators_mean_what_the_language_means(text: str, write: Any) -> None:
         (lambda b, n, x, A, i, j: b.cross_entropy(b.softmax(x), x), "this is a softmax already"),
         (lambda b, n, x, A, i, j: b.softmax(x, x), "softmax takes 1 argument"),
         (lambda b, n, x, A, i, j: x + A, "the shapes differ"),
+        (lambda b, n, x, A, i, j: b.let("t", x + b.param("w", *b.dims(m=5))), "the sizes m .5. and n .4. must be equal here"),
         (lambda b, n, x, A, i, j: "yes" if i > j else "no", "no truth value"),
         (lambda b, n, x, A, i, j: b.dims(n=0), "whole number"),
         (lambda b, n, x, A, i, j: sb.Builder(batch="n").input("z", n), "batch dimension"),

@@ -85,10 +85,18 @@ def matrix_function(kind: str, operand: Node) -> Node:
     ):  # of a matrix and its transpose, one is taken
         other = matrix_function(kind, turned)
         return transpose(other, swapped) if is_matrix else other
-    if kind == "inverse" and isinstance(operand, MatrixFunction) and operand.kind == "inverse":
-        return operand.operands[0]
+    if isinstance(operand, MatrixFunction) and operand.kind == "inverse" and kind != "cofactor":
+        inner = operand.operands[0]
+        if kind == "inverse":
+            return inner
+        return scale(sympy.S.NegativeOne, matrix_function(kind, inner)) if kind == "logdet" else _reciprocal(inner)
     shape = operand.shape if is_matrix else operand.shape[:-2]
     return MatrixFunction((kind,), (operand,), (tuple(range(operand.rank)),), shape)
+
+
+def _reciprocal(operand: Node) -> Node:
+    determinant = matrix_function("det", operand)
+    return pointwise(1 / argument(0), [(determinant, tuple(range(determinant.rank)))], determinant.shape)
 
 
 # ---------------------------------------------------------------- pointwise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import sympy
@@ -210,7 +210,7 @@ class ContractionLowering:
         new_shape = shape[:place] + tuple(size for _, _, size in parts) + shape[place + 1 :]
         new_labels = holder.labels[:place] + tuple(other for other, _, _ in parts) + holder.labels[place + 1 :]
         steps = tuple((size, coefficient) for _, coefficient, size in parts)
-        base, windows = holder.operation, (None,) * holder.operation.rank
+        base, windows = holder.operation, cast(tuple[Any, ...], (None,) * holder.operation.rank)
         if base.kind == "window" and (inner := _base_axis(base, place)) is not None:
             base, windows, place = base.operands[0], base.details["windows"], inner
         windows = (*windows[:place], (steps, offset), *windows[place + 1 :])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TypeAlias
 
 import sympy
 
-from symbackprop.functions import scalar
 from symbackprop.graph.nodes import (
     Contraction,
     Coordinate,
@@ -23,26 +23,24 @@ from symbackprop.graph.nodes import (
 )
 from symbackprop.graph.sizes import Shape, Size
 from symbackprop.graph.walk import topological
-from symbackprop.render.build import ONE, add, chain, flip, multiply, place_in_product
-from symbackprop.render.forms import NoMatrixForm, title
+from symbackprop.render.build import ONE, add, chain, flip, place_in_product
+from symbackprop.render.forms import NoMatrixForm
 from symbackprop.render.formula import (
     Bracket,
     Call,
-    Cases,
     Comparison,
     Entry,
     Formula,
     Index,
     Inverse,
-    Magnitude,
     Number,
     Over,
     Power,
-    Quotient,
     Within,
     parts,
 )
 from symbackprop.render.matrix_form import MatrixForm
+from symbackprop.render.scalar_form import ScalarForm
 
 Subscript: TypeAlias = sympy.Expr
 """An index expression: affine in the symbols of `letter`, or the entry of an integer tensor."""
@@ -287,98 +285,16 @@ class IndexForm:
         def writer(k: int) -> Callable[[], Formula]:
             return lambda: self.entry(node.operands[k], [at[label] for label in node.labels[k]], used)
 
-        return self.scalar(expression, {argument(k): writer(k) for k in range(len(node.operands))})
+        form = ScalarForm({argument(k): writer(k) for k in range(len(node.operands))}, self._guarded_by)
+        return form.write(expression)
 
-    def scalar(
-        self, expression: sympy.Expr, known: Mapping[sympy.Symbol, Callable[[], Formula]]
-    ) -> tuple[int, Formula]:
-        """Return sign and formula of a scalar expression, of which ``known`` writes the symbols."""
-        position = {symbol: k for k, symbol in enumerate(known)}
-
-        def plain(part: sympy.Expr) -> Formula:
-            return add([write(part)])
-
-        def appearance(part: sympy.Expr) -> tuple[int, str]:
-            return (min((position[s] for s in part.free_symbols if s in position), default=-1), str(part))
-
-        def write(part: sympy.Expr) -> tuple[int, Formula]:
-            if part in position:
-                return 1, known[part]()
-            if not any(s in position for s in part.free_symbols):
-                return (-1, Number(-part)) if part.could_extract_minus_sign() else (1, Number(part))
-            if isinstance(part, scalar.guarded):
-                return write(part.args[0])
-            if part.is_Add:
-                return 1, add([write(term) for term in sorted(part.args, key=appearance)])
-            if part.is_Mul:
-                return product(part)
-            if part.is_Pow:
-                base, exponent = part.args
-                if exponent.is_number and exponent.is_negative:
-                    return 1, Quotient(ONE, plain(1 / part))
-                if exponent == sympy.Rational(1, 2):
-                    return 1, Call("sqrt", (plain(base),))
-                return 1, Power(plain(base), plain(exponent))
-            return 1, call(part)
-
-        def product(part: sympy.Expr) -> tuple[int, Formula]:
-            sign, coefficient = 1, sympy.S.One
-            above: list[Formula] = []
-            below: list[Formula] = []
-            for factor in sorted(part.args, key=appearance):
-                if not any(s in position for s in factor.free_symbols):
-                    coefficient *= factor
-                    continue
-                inverted = factor.is_Pow and factor.exp.is_number and factor.exp.is_negative
-                inner_sign, formula = write(1 / factor if inverted else factor)
-                sign *= inner_sign
-                (below if inverted else above).append(formula)
-            above.sort(key=lambda formula: place_in_product(formula))
-            if coefficient.could_extract_minus_sign():
-                for k, formula in enumerate(above):
-                    new_sign, flipped = flip(-1, formula)
-                    if new_sign > 0:
-                        above[k], coefficient = flipped, -coefficient
-                        break
-            inner_sign, whole = multiply(coefficient, [], chain(above) if above else None, below)
-            return sign * inner_sign, whole
-
-        def call(part: sympy.Expr) -> Formula:
-            if isinstance(part, scalar.absolute):
-                return Magnitude(plain(part.args[0]))
-            if isinstance(part, scalar.where):
-                condition, yes, no = part.args
-                decided = holds(condition)
-                outer = self.guarded
-                self.guarded = outer | {x.letter for x in parts(decided) if isinstance(x, Index)}
-                cases = Cases(decided, plain(yes), plain(no))
-                self.guarded = outer
-                return cases
-            if isinstance(part, scalar.positive | scalar.nonnegative | scalar.equals):
-                return Bracket(comparison(part))
-            visible = part.func.visible if isinstance(part, scalar.ScalarFunction) else len(part.args)
-            return Call(title(part.func), tuple(plain(inner) for inner in part.args[:visible]))
-
-        def holds(part: sympy.Expr) -> Formula:
-            if isinstance(part, scalar.positive | scalar.nonnegative | scalar.equals):
-                return comparison(part)
-            different = plain(1 - part) if part.is_Add else None
-            if isinstance(different, Bracket) and different.condition.relation == "==":
-                return Comparison(different.condition.left, "!=", different.condition.right)
-            formula = plain(part)
-            return formula.condition if isinstance(formula, Bracket) else formula
-
-        def comparison(part: sympy.Expr) -> Comparison:
-            left, right = sympy.S.Zero, sympy.S.Zero
-            for term in sympy.Add.make_args(part.args[0]):
-                if term.could_extract_minus_sign():
-                    right -= term
-                else:
-                    left += term
-            relation = {scalar.positive: ">", scalar.nonnegative: ">=", scalar.equals: "=="}[part.func]
-            return Comparison(plain(left), relation, plain(right))
-
-        return write(expression)
+    @contextmanager
+    def _guarded_by(self, condition: Formula) -> Iterator[None]:
+        """Within a choice: what its condition speaks of need not stay inside an axis for every position."""
+        outer = self.guarded
+        self.guarded = outer | {part.letter for part in parts(condition) if isinstance(part, Index)}
+        yield
+        self.guarded = outer
 
 
 def abs_term(term: sympy.Expr) -> sympy.Expr:

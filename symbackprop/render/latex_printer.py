@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import sympy
 
-from symbackprop.graph.names import Adjoint, Cotangent, Pairing, Tangent, parse_name
+from symbackprop.graph.names import Adjoint, Cotangent, Pairing, Tangent, cotangent_name, parse_name
 from symbackprop.render import formula as f
 from symbackprop.render.printing import ARGUMENT, ATOM, HADAMARD, POWER, PRODUCT, SPELLED_OUT, SUM, Printed, Printer
 from symbackprop.render.symbols import escape, latex_name, parts
@@ -42,7 +42,7 @@ class LatexPrinter(Printer):
             core = "\\mathbf{G}" if rank else "G"
             return core if "G" not in self.style.taken else f"{core}_{{{self.name(meaning.of, rank)}}}"
         if isinstance(meaning, Pairing):
-            given, of = f.Symbol(f"G[{meaning.of}]", 2), f.Symbol(meaning.of, 2)
+            given, of = f.Symbol(cotangent_name(meaning.of), 2), f.Symbol(meaning.of, 2)
             return f"\\langle {self.show(given)}, {self.show(of)} \\rangle"
         return latex_name(self.style.capitals(meaning), rank)
 

@@ -18,7 +18,8 @@ def broken(left: str, right: str) -> str:
     """Return ``left &= right``, in several rows where it is too wide."""
     first = width(left) + 2
     rows = _split(right, max(LIMIT - first, LIMIT / 2), 0)
-    return f"{left}&= " + " \\nonumber \\\\\n&\\quad ".join(rows)
+    shown = [rows[0], *["\\cdot" + row[2:] if row.startswith("\\,") else row for row in rows[1:]]]
+    return f"{left}&= " + " \\nonumber \\\\\n&\\quad ".join(shown)
 
 
 def width(latex: str) -> float:
@@ -80,13 +81,17 @@ def _split(text: str, limit: float, rank: int) -> list[str]:
 
 def _pieces(text: str, signs: set[str]) -> list[str]:
     """Cut a formula before each of the signs that stands in no group and in no brackets that must stay together."""
-    pieces, depth = [""], 0
+    pieces, depth, before = [""], 0, ""
     for token in _TOKENS.findall(text):
         if depth == 0 and token in signs and pieces[-1].strip():
             pieces.append("")
         pieces[-1] += token
-        if token in ("{", "\\left", "\\begin", "("):
+        if before in ("\\left", "\\right"):  # the bracket of a pair that is counted already
+            before = token
+            continue
+        before = token
+        if token in ("{", "\\left", "\\begin", "(", "["):
             depth += 1
-        elif token in ("}", "\\right", "\\end", ")"):
+        elif token in ("}", "\\right", "\\end", ")", "]"):
             depth -= 1
     return pieces

@@ -22,6 +22,7 @@ from symbackprop.render.formula import (
     Ones,
     Power,
     Quotient,
+    Symbol,
     Zeros,
 )
 
@@ -212,7 +213,7 @@ class PointwiseForm:
         if exponent == sympy.Rational(1, 2):
             return 1, Call("sqrt", (self._plain(base, own),))
         formula = self._plain(base, own)
-        if exponent == 2 and own:
+        if exponent == 2 and own and isinstance(formula, Symbol):
             return 1, hadamard([formula, formula])
         return 1, Power(formula, self._plain(exponent, ()), elementwise=bool(own))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import sympy
 
-from symbackprop.graph.names import Adjoint, Cotangent, Pairing, Tangent, parse_name
+from symbackprop.graph.names import Adjoint, Cotangent, Pairing, Tangent, cotangent_name, parse_name
 from symbackprop.graph.sizes import Size
 from symbackprop.render import formula as f
 from symbackprop.render.build import weight
@@ -83,7 +83,7 @@ class TextPrinter(Printer):
         if isinstance(meaning, Cotangent):
             return "G" if "G" not in self.style.taken else f"G_{self.name(meaning.of)}"
         if isinstance(meaning, Pairing):
-            return f"⟨G, {self.name(meaning.of)}⟩"
+            return f"⟨{self.name(cotangent_name(meaning.of))}, {self.name(meaning.of)}⟩"
         return text_name(self.style.capitals(meaning))
 
     def _symbol(self, x: f.Symbol) -> Printed:
@@ -148,7 +148,8 @@ class TextPrinter(Printer):
         if self.spelling is not None:
             name = self.spelling.function(title)
         else:
-            name = self.signs.sigmoid if title == "sigmoid" else text_name(title)
+            stem = title.lstrip("∂₀₁₂₃₄₅₆₇₈₉").rstrip("′")
+            name = title.replace(stem, self.signs.sigmoid if stem == "sigmoid" else text_name(stem))
         return f"{name}({', '.join(arguments)})", ATOM
 
     # ------------------------------------------------------------ operations

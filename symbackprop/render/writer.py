@@ -14,13 +14,13 @@ from symbackprop.graph.names import Adjoint, parse_name
 from symbackprop.graph.nodes import Leaf, Node, Pointwise
 from symbackprop.graph.sizes import Shape
 from symbackprop.graph.walk import topological
-from symbackprop.render.build import add
 from symbackprop.render.forms import NoMatrixForm, title
 from symbackprop.render.formula import Call, Entry, Formula, Index, Symbol
 from symbackprop.render.index_form import IndexForm
 from symbackprop.render.latex_printer import LatexPrinter
 from symbackprop.render.matrix_form import MatrixForm
 from symbackprop.render.printing import ARGUMENT, SPELLED_OUT, Style
+from symbackprop.render.scalar_form import ScalarForm
 from symbackprop.render.text_printer import TextPrinter
 
 
@@ -68,7 +68,7 @@ class Forms:
         arguments = function.parameters[: function.visible]
         kinds = dict.fromkeys(function.parameters[function.visible:], "value") | dict.fromkeys(arguments, ARGUMENT)
         call = Call(title(function), tuple(Symbol(p.name, 0, ARGUMENT) for p in arguments))
-        return call, add([IndexForm(symbol).scalar(function.body, {p: _named(p.name, kind) for p, kind in kinds.items()})])
+        return call, ScalarForm({p: _named(p.name, kind) for p, kind in kinds.items()}).plain(function.body)
 
 
 class Writer:

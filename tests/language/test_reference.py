@@ -18,7 +18,8 @@ from symbackprop.language.tokens import DIGIT_LIMIT, NAME_LIMIT, NESTING_LIMIT, 
 from symbackprop.language.vocabulary import RESERVED, STATEMENTS
 from tests.language.models import meaning
 
-PAGE = (Path(__file__).parents[2] / "docs" / "language.md").read_text(encoding="utf-8")
+FILE = Path(__file__).parents[2] / "docs" / "language.md"
+PAGE = FILE.read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)(?: (\w+))?\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
 MODELS = [body for kind, extra, body in BLOCKS if kind == "eq" and not extra]
 WRONG = [(body, shown) for (_, extra, body), (_, _, shown) in zip(BLOCKS, BLOCKS[1:], strict=False) if extra == "wrong"]
@@ -54,16 +55,27 @@ def test_a_model_parses_derives_and_has_a_kernel(text: str) -> None:
     assert derivation.source()
 
 
+def same(shown: str, found: str, update: bool) -> None:
+    """Compare what the page shows with what is found; --update-golden puts it into the page."""
+    if update:
+        FILE.write_text(FILE.read_text(encoding="utf-8").replace(shown, found), encoding="utf-8")
+    else:
+        assert found == shown
+
+
 @pytest.mark.parametrize(("text", "batched", "shown"), OUTPUTS, ids=[text.split("\n")[0][:40] for text, _, _ in OUTPUTS])
-def test_an_output_is_what_is_shown(text: str, batched: bool, shown: str) -> None:
-    assert shown in derive(parse(text, name="mine")).text(batch_form=batched, width=100) + "\n"
+def test_an_output_is_what_is_shown(text: str, batched: bool, shown: str, update_golden: bool) -> None:
+    whole = derive(parse(text, name="mine")).text(batch_form=batched, width=100) + "\n"
+    heading = shown.split("\n")[0]
+    part = whole[whole.index(f"{heading}\n") :].split("\n\n")[0].rstrip("\n")
+    same(shown, f"{part}\n", update_golden)
 
 
 @pytest.mark.parametrize(("text", "shown"), WRONG, ids=[text.split("\n")[-2] for text, _ in WRONG])
-def test_a_wrong_text_has_the_message_shown(text: str, shown: str) -> None:
+def test_a_wrong_text_has_the_message_shown(text: str, shown: str, update_golden: bool) -> None:
     with pytest.raises(EquationError) as caught:
         parse(text, name="mine", filename="mine.eq")
-    assert f"{caught.value}\n" == shown
+    same(shown, f"{caught.value}\n", update_golden)
 
 
 # ---------------------------------------------------------------- tables

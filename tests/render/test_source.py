@@ -12,6 +12,8 @@ from symbackprop.language.lowering import lower
 from symbackprop.language.vocabulary import FUNCTIONS
 from symbackprop.models import builtin_names
 from symbackprop.render import source
+from symbackprop.render.writer import Writer
+from tests import operator_models
 from tests.render.models import MODELS
 from tests.render.reading import FORMS, derivation_differences, differences
 from tests.strategies import recipes
@@ -84,6 +86,37 @@ def test_names_that_cannot_be_typed_get_words_of_their_own() -> None:
         "dim d = 3\ninput I_2[d]\nparam lambda[d]\n\n"
         "T = ‖lambda‖²\nin_2 = I_2ᵀ lambda + T²\nminimize in_2\n"
     )  # fmt: skip
+
+
+OPERATORS = {
+    name: function
+    for name, function in vars(operator_models).items()
+    if name in BUILTIN and callable(function)
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_a_model_written_with_operators_is_read_back(name: str) -> None:
+    model = OPERATORS[name](sb.Builder(name, batch=sb.builtin(name).batch))
+    assert model.source == ""
+    assert differences(model) == []
+
+
+@pytest.mark.parametrize("name", BUILTIN)
+def test_the_displayed_equations_are_read_too(name: str) -> None:
+    """All but the signs whose size or range only the reader knows: the vector of ones, and the sum sign with its indices."""
+    model = sb.builtin(name)
+    derived = sb.derive(model).example
+    writer = Writer(derived)
+    shown = []
+    for equation in derived.forward:
+        line = writer.line(equation)
+        shown.append(writer.text.equation(line.left, line.right))
+    if any("𝟏" in text or "Σ[" in text for text in shown):
+        assert name in ("batch_norm", "embedding_classifier", "small_cnn")
+        return
+    read = lower("\n".join([source(model).partition("\n\n")[0], *shown]))
+    assert [e.node for e in read.graph.equations] == [e.node for e in derived.forward]
 
 
 def test_a_kernel_of_a_model_without_text_carries_its_text() -> None:
