@@ -204,6 +204,13 @@ class ScalarFunction(sympy.Function):
     stable: ClassVar[bool]
     derivative_of: ClassVar[tuple[type[ScalarFunction], int] | None]
 
+    @classmethod
+    def eval(cls, *arguments: Expr) -> Expr | None:
+        """Return the value at numbers, where there is a formula."""
+        if cls.body is None or not all(argument.is_number and argument.is_comparable for argument in arguments):
+            return None
+        return cls.body.xreplace(dict(zip(cls.parameters, arguments, strict=True)))
+
     def fdiff(self, argindex: int = 1) -> Expr:
         """Return the derivative by that argument (counted from 1)."""
         function: Any = type(self)

@@ -408,7 +408,7 @@ class Lowering:
                 result = self.add("norm", (inner, scratch), shape, "buffer", axes=axes)
             else:
                 result = self.add(
-                    "max_window" if "window" in _kinds(inner) else "max", (inner,), shape, "buffer", axes=axes
+                    "max_window" if shape and "window" in _kinds(inner) else "max", (inner,), shape, "buffer", axes=axes
                 )
         return result if kept == tuple(sorted(kept)) else self.view(result, kept, node.rank)
 

@@ -20,7 +20,7 @@ IN_PLACE = ELEMENTWISE - {"greater", "greater_equal", "equal", "logical_not", "c
 FIRST_ONLY = frozenset(("add_at_class", "replace"))
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Array:
     """An array of the workspace, or of the scratch of a loop: then ``shape`` is that of one row.
 

@@ -8,7 +8,7 @@ from typing import Any
 from symbackprop.graph.sizes import Shape
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Operation:
     """One step. ``kind`` names the statement (see `statements`), ``details`` what it needs beside its operands.
 
@@ -26,6 +26,9 @@ class Operation:
     name: str = ""
     equation: str = ""
     dtype: str = "float"
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.name or self.equation} {self.shape} {self.storage}>"
 
     @property
     def rank(self) -> int:

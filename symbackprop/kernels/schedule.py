@@ -25,7 +25,7 @@ ROW_REDUCTIONS = frozenset(("sum_last", "sum", "max", "vecdot", "einsum"))
 ACCUMULATED = frozenset(("sum_first", "sum", "dot", "einsum"))
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Loop:
     """Operations on the rows (the first axis, of size ``length``) of arrays, worked block by block.
 
