@@ -14,6 +14,16 @@ FUSION_LIMIT = 400
 """Operations beyond which two pointwise nodes stay two."""
 
 
+DEPTH_LIMIT = 40
+"""Nesting beyond which they stay two: SymPy recurses over an expression."""
+
+
+@cache
+def nesting(expression: sympy.Expr) -> int:
+    """How deep a scalar expression is nested."""
+    return 1 + max(map(nesting, expression.args), default=0)
+
+
 @cache
 def operation_count(expression: sympy.Expr) -> int:
     """The number of nodes of a scalar expression."""
@@ -26,12 +36,12 @@ def fused(expression: sympy.Expr, operands: list[Factor]) -> tuple[sympy.Expr, l
         return expression, operands
     flat: list[Factor] = []
     replacement: dict[sympy.Symbol, sympy.Expr] = {}
-    size = operation_count(expression)
+    size, depth = operation_count(expression), nesting(expression)
     for position, (node, labels) in enumerate(operands):
         fits = isinstance(node, Pointwise)
         if isinstance(node, Pointwise):
             size += operation_count(node.expression)
-            fits = size <= FUSION_LIMIT or not node.operands
+            fits = size <= FUSION_LIMIT and depth + nesting(node.expression) <= DEPTH_LIMIT or not node.operands
         if not fits:
             replacement[argument(position)] = argument(len(flat))
             flat.append((node, labels))
