@@ -44,7 +44,10 @@ _OPEN_FUNCTIONS = ()
 class Workspace:
     """All arrays that a call fills, allocated once. Sizes not given are the model's defaults."""
 
-    def __init__(self, dtype=np.float32, **sizes):
+    def __init__(self, /, dtype=np.float32, **sizes):
+        self._allocate(dtype, sizes)
+
+    def _allocate(self, dtype, sizes):
         unknown = sorted(set(sizes) - {'d', 'h', 'n', 'q', *_DEFAULT_SIZES})
         if unknown:
             raise ValueError(f"Workspace: there is no dimension {', '.join(unknown)}")
@@ -127,7 +130,8 @@ def _prepare(params, inputs, hyper, workspace, functions, kinds):
     if missing:
         raise ValueError(f"the model leaves {', '.join(missing)} open: give it in functions")
     if workspace is None:
-        workspace = Workspace(dtype, **sizes)
+        workspace = object.__new__(Workspace)
+        workspace._allocate(dtype, sizes)
     elif any(workspace.sizes.get(name, size) != size for name, size in sizes.items()):
         wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
         raise ValueError(f"the workspace has other sizes: it has {workspace.sizes}, the arrays {wrong}")
@@ -333,4 +337,4 @@ def _sigmoid(x, out):
     np.exp(out, out=out)
     out += 1
     return np.reciprocal(out, out=out)
-# symbackprop-seal:e67452a6e73d69b2
+# symbackprop-seal:f321ecab20c2e2d0

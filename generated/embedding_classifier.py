@@ -36,7 +36,10 @@ _OPEN_FUNCTIONS = ()
 class Workspace:
     """All arrays that a call fills, allocated once. Sizes not given are the model's defaults."""
 
-    def __init__(self, dtype=np.float32, **sizes):
+    def __init__(self, /, dtype=np.float32, **sizes):
+        self._allocate(dtype, sizes)
+
+    def _allocate(self, dtype, sizes):
         unknown = sorted(set(sizes) - {'m', 'n', 'q', 't', 'v', *_DEFAULT_SIZES})
         if unknown:
             raise ValueError(f"Workspace: there is no dimension {', '.join(unknown)}")
@@ -122,7 +125,8 @@ def _prepare(params, inputs, hyper, workspace, functions, kinds):
     if missing:
         raise ValueError(f"the model leaves {', '.join(missing)} open: give it in functions")
     if workspace is None:
-        workspace = Workspace(dtype, **sizes)
+        workspace = object.__new__(Workspace)
+        workspace._allocate(dtype, sizes)
     elif any(workspace.sizes.get(name, size) != size for name, size in sizes.items()):
         wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
         raise ValueError(f"the workspace has other sizes: it has {workspace.sizes}, the arrays {wrong}")
@@ -292,4 +296,4 @@ def _scatter_classes(source, classes, out):
     out.fill(0)
     np.add.at(out, classes, source)
     return out
-# symbackprop-seal:01b405bafd85ddff
+# symbackprop-seal:d50caa2745f6c75a

@@ -40,7 +40,10 @@ _OPEN_FUNCTIONS = ()
 class Workspace:
     """All arrays that a call fills, allocated once. Sizes not given are the model's defaults."""
 
-    def __init__(self, dtype=np.float32, **sizes):
+    def __init__(self, /, dtype=np.float32, **sizes):
+        self._allocate(dtype, sizes)
+
+    def _allocate(self, dtype, sizes):
         unknown = sorted(set(sizes) - {'d', 'm', 'n', *_DEFAULT_SIZES})
         if unknown:
             raise ValueError(f"Workspace: there is no dimension {', '.join(unknown)}")
@@ -119,7 +122,8 @@ def _prepare(params, inputs, hyper, workspace, functions, kinds):
     if missing:
         raise ValueError(f"the model leaves {', '.join(missing)} open: give it in functions")
     if workspace is None:
-        workspace = Workspace(dtype, **sizes)
+        workspace = object.__new__(Workspace)
+        workspace._allocate(dtype, sizes)
     elif any(workspace.sizes.get(name, size) != size for name, size in sizes.items()):
         wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
         raise ValueError(f"the workspace has other sizes: it has {workspace.sizes}, the arrays {wrong}")
@@ -297,4 +301,4 @@ def _matmul(a, b, out):
                 np.matmul(a[start : start + piece], b, out=out[start : start + piece])
             return out
     return np.matmul(a, b, out=out)
-# symbackprop-seal:deb1d41ebdc8f526
+# symbackprop-seal:e10b9a423f8300f0

@@ -38,7 +38,10 @@ _OPEN_FUNCTIONS = ()
 class Workspace:
     """All arrays that a call fills, allocated once. Sizes not given are the model's defaults."""
 
-    def __init__(self, dtype=np.float32, **sizes):
+    def __init__(self, /, dtype=np.float32, **sizes):
+        self._allocate(dtype, sizes)
+
+    def _allocate(self, dtype, sizes):
         unknown = sorted(set(sizes) - {'c', 'f', 'k', 'n', 'p', 'q', 's', *_DEFAULT_SIZES})
         if unknown:
             raise ValueError(f"Workspace: there is no dimension {', '.join(unknown)}")
@@ -138,7 +141,8 @@ def _prepare(params, inputs, hyper, workspace, functions, kinds):
     if missing:
         raise ValueError(f"the model leaves {', '.join(missing)} open: give it in functions")
     if workspace is None:
-        workspace = Workspace(dtype, **sizes)
+        workspace = object.__new__(Workspace)
+        workspace._allocate(dtype, sizes)
     elif any(workspace.sizes.get(name, size) != size for name, size in sizes.items()):
         wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
         raise ValueError(f"the workspace has other sizes: it has {workspace.sizes}, the arrays {wrong}")
@@ -425,4 +429,4 @@ def _window(array, windows):
         padded = np.pad(array, pads)
         return _window(padded, [w and (w[0], w[1] + pad[0]) for w, pad in zip(windows, pads)])
     return np.lib.stride_tricks.as_strided(array[tuple(starts)], shape, strides, writeable=False)
-# symbackprop-seal:9b590f2aa9d08258
+# symbackprop-seal:ef2bc2e61a6dfd46
