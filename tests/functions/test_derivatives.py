@@ -239,3 +239,19 @@ def test_signs_and_numbers_have_one_place() -> None:
     assert oriented(a / 2 + b / 2) == oriented(sympy.Mul(sympy.Rational(1, 2), a + b, evaluate=False))
     assert str(oriented(a / 2 + b / 2)) == "(a + b)/2"
     assert oriented(oriented(-(1 - a) * (b - c) / c)) == oriented((1 - a) * (c - b) / c)
+
+
+STABLE = (
+    sympy.log(scalar.sigmoid(_0)), sympy.log(1 - scalar.sigmoid(_0)), sympy.log(1 + sympy.exp(_0)), sympy.log(sympy.exp(_0)),
+    1 / (1 + sympy.exp(-_0)), (1 + sympy.exp(_0)) ** -2, sympy.exp(-_0) * scalar.sigmoid(_0) ** 2, sympy.sqrt(_0**2),
+    sympy.log(scalar.sigmoid(_0) ** 3), sympy.log(3 * scalar.sigmoid(_0)), sympy.Abs(_0), sympy.sign(_0),
+    (_0**4) ** sympy.Rational(1, 4),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("expression", STABLE, ids=str)
+def test_a_stable_spelling_has_the_same_value(expression: sympy.Expr) -> None:
+    plain = expression.replace(sympy.Abs, scalar.absolute).replace(sympy.sign, scalar.sign)
+    with mpmath.workdps(40):
+        for u in POINTS[0]:
+            assert close(meaning(tidy(expression), {_0: mpmath.mpf(u)}), meaning(plain, {_0: mpmath.mpf(u)})), u
