@@ -148,16 +148,16 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         n_m = w.sizes['m']
         n_n = w.sizes['n']
         n_t = w.sizes['t']
-        # Q[i, j, k] = Σ[l](W_q[l, k] X[i, j, l])
+        # Q[i, j, k] = ∑[l](W_q[l, k] X[i, j, l])
         _matmul(X.reshape(n_n * n_t, n_m), W_q, w.Q.reshape(n_n * n_t, n_d))
         Q = w.Q
-        # K[i, j, k] = Σ[l](W_k[l, k] X[i, j, l])
+        # K[i, j, k] = ∑[l](W_k[l, k] X[i, j, l])
         _matmul(X.reshape(n_n * n_t, n_m), W_k, w.K.reshape(n_n * n_t, n_d))
         K = w.K
-        # V[i, j, k] = Σ[l](W_v[l, k] X[i, j, l])
+        # V[i, j, k] = ∑[l](W_v[l, k] X[i, j, l])
         _matmul(X.reshape(n_n * n_t, n_m), W_v, w.V.reshape(n_n * n_t, n_d))
         V = w.V
-        # S[i, j, k] = Σ[l](Q[i, j, l] K[i, k, l])/√d
+        # S[i, j, k] = ∑[l](Q[i, j, l] K[i, k, l])/√d
         S = np.matmul(Q, K.transpose(0, 2, 1), out=w.S)
         S *= (1.0 / math.sqrt(n_d))
         # M[k, i, j] = where(i ≥ j, S[k, i, j], −∞)
@@ -172,7 +172,7 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         P_part = w.P_part_2
         np.dot(P.reshape(-1, w.ones.size), w.ones, out=P_part.reshape(-1))
         P /= P_part[:, :, None]
-        # O[i, j, k] = Σ[l](P[i, j, l] V[i, l, k])
+        # O[i, j, k] = ∑[l](P[i, j, l] V[i, l, k])
         O = np.matmul(P, V, out=w.O)
     return {'O': np.array(O, w.dtype), }
 
@@ -190,16 +190,16 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         n_m = w.sizes['m']
         n_n = w.sizes['n']
         n_t = w.sizes['t']
-        # Q[i, j, k] = Σ[l](W_q[l, k] X[i, j, l])
+        # Q[i, j, k] = ∑[l](W_q[l, k] X[i, j, l])
         _matmul(X.reshape(n_n * n_t, n_m), W_q, w.Q.reshape(n_n * n_t, n_d))
         Q = w.Q
-        # K[i, j, k] = Σ[l](W_k[l, k] X[i, j, l])
+        # K[i, j, k] = ∑[l](W_k[l, k] X[i, j, l])
         _matmul(X.reshape(n_n * n_t, n_m), W_k, w.K.reshape(n_n * n_t, n_d))
         K = w.K
-        # V[i, j, k] = Σ[l](W_v[l, k] X[i, j, l])
+        # V[i, j, k] = ∑[l](W_v[l, k] X[i, j, l])
         _matmul(X.reshape(n_n * n_t, n_m), W_v, w.V.reshape(n_n * n_t, n_d))
         V = w.V
-        # S[i, j, k] = Σ[l](Q[i, j, l] K[i, k, l])/√d
+        # S[i, j, k] = ∑[l](Q[i, j, l] K[i, k, l])/√d
         S = np.matmul(Q, K.transpose(0, 2, 1), out=w.S)
         S *= (1.0 / math.sqrt(n_d))
         # M[k, i, j] = where(i ≥ j, S[k, i, j], −∞)
@@ -214,9 +214,9 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         P_part = w.P_part_2
         np.dot(P.reshape(-1, w.ones.size), w.ones, out=P_part.reshape(-1))
         P /= P_part[:, :, None]
-        # O[i, j, k] = Σ[l](P[i, j, l] V[i, l, k])
+        # O[i, j, k] = ∑[l](P[i, j, l] V[i, l, k])
         O = np.matmul(P, V, out=w.O)
-        # L = Σ[i, j, k]((Y[i, j, k] − O[i, j, k])²)/(2 n)
+        # L = ∑[i, j, k]((Y[i, j, k] − O[i, j, k])²)/(2 n)
         O -= Y
         L_part_2 = O
         L_part = np.vdot(L_part_2, L_part_2)
@@ -237,16 +237,16 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         n_m = w.sizes['m']
         n_n = w.sizes['n']
         n_t = w.sizes['t']
-        # Q[i, j, k] = Σ[l](W_q[l, k] X[i, j, l])
+        # Q[i, j, k] = ∑[l](W_q[l, k] X[i, j, l])
         _matmul(X.reshape(n_n * n_t, n_m), W_q, w.Q.reshape(n_n * n_t, n_d))
         Q = w.Q
-        # K[i, j, k] = Σ[l](W_k[l, k] X[i, j, l])
+        # K[i, j, k] = ∑[l](W_k[l, k] X[i, j, l])
         _matmul(X.reshape(n_n * n_t, n_m), W_k, w.K.reshape(n_n * n_t, n_d))
         K = w.K
-        # V[i, j, k] = Σ[l](W_v[l, k] X[i, j, l])
+        # V[i, j, k] = ∑[l](W_v[l, k] X[i, j, l])
         _matmul(X.reshape(n_n * n_t, n_m), W_v, w.V.reshape(n_n * n_t, n_d))
         V = w.V
-        # S[i, j, k] = Σ[l](Q[i, j, l] K[i, k, l])/√d
+        # S[i, j, k] = ∑[l](Q[i, j, l] K[i, k, l])/√d
         S = np.matmul(Q, K.transpose(0, 2, 1), out=w.S)
         S *= (1.0 / math.sqrt(n_d))
         # M[k, i, j] = where(i ≥ j, S[k, i, j], −∞)
@@ -261,9 +261,9 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         P_part = w.P_part_2
         np.dot(P.reshape(-1, w.ones.size), w.ones, out=P_part.reshape(-1))
         P /= P_part[:, :, None]
-        # O[i, j, k] = Σ[l](P[i, j, l] V[i, l, k])
+        # O[i, j, k] = ∑[l](P[i, j, l] V[i, l, k])
         O = np.matmul(P, V, out=w.O)
-        # L = Σ[i, j, k]((Y[i, j, k] − O[i, j, k])²)/(2 n)
+        # L = ∑[i, j, k]((Y[i, j, k] − O[i, j, k])²)/(2 n)
         O -= Y
         L_part_2 = O
         L_part = np.vdot(L_part_2, L_part_2)
@@ -271,26 +271,26 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         # ∂L/∂O[i, j, k] = (O[i, j, k] − Y[i, j, k])/n
         L_part_2 *= (1.0 / n_n)
         d_O = L_part_2
-        # ∂L/∂P[i, j, k] = Σ[l]((∂L/∂O[i, j, l]) V[i, k, l])
+        # ∂L/∂P[i, j, k] = ∑[l]((∂L/∂O[i, j, l]) V[i, k, l])
         d_P = np.matmul(d_O, V.transpose(0, 2, 1), out=w.d_P)
-        # ∂L/∂M[k, i, j] = P[k, i, j] (∂L/∂P[k, i, j] − Σ[l]((∂L/∂P[k, i, l]) P[k, i, l]))
+        # ∂L/∂M[k, i, j] = P[k, i, j] (∂L/∂P[k, i, j] − ∑[l]((∂L/∂P[k, i, l]) P[k, i, l]))
         d_M_part = np.vecdot(P, d_P, out=w.P_part_2)
         d_P -= d_M_part[:, :, None]
         d_M = d_P
         d_M = np.multiply(P, d_M, out=w.d_P)
-        # ∂L/∂V[i, j, k] = Σ[l]((∂L/∂O[i, l, k]) P[i, l, j])
+        # ∂L/∂V[i, j, k] = ∑[l]((∂L/∂O[i, l, k]) P[i, l, j])
         d_V = np.matmul(P.transpose(0, 2, 1), d_O, out=w.V)
-        # ∂L/∂W_v[i, j] = Σ[k, l]((∂L/∂V[k, l, j]) X[k, l, i])
+        # ∂L/∂W_v[i, j] = ∑[k, l]((∂L/∂V[k, l, j]) X[k, l, i])
         d_W_v = _matmul(X.transpose(2, 0, 1).reshape(n_m, n_n * n_t), d_V.reshape(n_n * n_t, n_d), w.d_W_v)
-        # ∂L/∂K[i, j, k] = Σ[l]((∂L/∂S[i, l, j]) Q[i, l, k])/√d
+        # ∂L/∂K[i, j, k] = ∑[l]((∂L/∂S[i, l, j]) Q[i, l, k])/√d
         d_K = np.matmul(d_M.transpose(0, 2, 1), Q, out=w.O)
         d_K *= (1.0 / math.sqrt(n_d))
-        # ∂L/∂W_k[i, j] = Σ[k, l]((∂L/∂K[k, l, j]) X[k, l, i])
+        # ∂L/∂W_k[i, j] = ∑[k, l]((∂L/∂K[k, l, j]) X[k, l, i])
         d_W_k = _matmul(X.transpose(2, 0, 1).reshape(n_m, n_n * n_t), d_K.reshape(n_n * n_t, n_d), w.d_W_k)
-        # ∂L/∂Q[i, j, k] = Σ[l]((∂L/∂S[i, j, l]) K[i, l, k])/√d
+        # ∂L/∂Q[i, j, k] = ∑[l]((∂L/∂S[i, j, l]) K[i, l, k])/√d
         d_Q = np.matmul(d_M, K, out=w.V)
         d_Q *= (1.0 / math.sqrt(n_d))
-        # ∂L/∂W_q[i, j] = Σ[k, l]((∂L/∂Q[k, l, j]) X[k, l, i])
+        # ∂L/∂W_q[i, j] = ∑[k, l]((∂L/∂Q[k, l, j]) X[k, l, i])
         d_W_q = _matmul(X.transpose(2, 0, 1).reshape(n_m, n_n * n_t), d_Q.reshape(n_n * n_t, n_d), w.d_W_q)
     return float(L), {
         'W_q': d_W_q,
@@ -332,4 +332,4 @@ def _matmul(a, b, out):
                 np.matmul(a[start : start + piece], b, out=out[start : start + piece])
             return out
     return np.matmul(a, b, out=out)
-# symbackprop-seal:05c3eb9a97be581b
+# symbackprop-seal:5cd66536bc650e5d

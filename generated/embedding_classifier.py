@@ -149,7 +149,7 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         n_t = w.sizes['t']
         # E[i, t, m] = Emb[tok[i, t], m]
         E = np.take(Emb, tok, axis=0, out=w.E, mode="clip")
-        # A[i, m] = Σ[j](E[i, j, m])/t
+        # A[i, m] = ∑[j](E[i, j, m])/t
         a = np.add.reduce(E, axis=1, out=w.a)
         a *= (1.0 / n_t)
         # O = A Wᵀ + 𝟏 bᵀ
@@ -171,7 +171,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         n_t = w.sizes['t']
         # E[i, t, m] = Emb[tok[i, t], m]
         E = np.take(Emb, tok, axis=0, out=w.E, mode="clip")
-        # A[i, m] = Σ[j](E[i, j, m])/t
+        # A[i, m] = ∑[j](E[i, j, m])/t
         a = np.add.reduce(E, axis=1, out=w.a)
         a *= (1.0 / n_t)
         # O = A Wᵀ + 𝟏 bᵀ
@@ -208,7 +208,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         n_t = w.sizes['t']
         # E[i, t, m] = Emb[tok[i, t], m]
         E = np.take(Emb, tok, axis=0, out=w.E, mode="clip")
-        # A[i, m] = Σ[j](E[i, j, m])/t
+        # A[i, m] = ∑[j](E[i, j, m])/t
         a = np.add.reduce(E, axis=1, out=w.a)
         a *= (1.0 / n_t)
         # O = A Wᵀ + 𝟏 bᵀ
@@ -242,7 +242,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         d_a = _matmul(d_o, W, w.a)
         # ∂L/∂E[i, j, m] = ∂L/∂A[i, m]/t
         d_E = np.multiply(d_a[:, None, :], (1.0 / n_t), out=w.E)
-        # ∂L/∂Emb[i, j] = Σ[k, l]([tok[k, l] = i] (∂L/∂E[k, l, j]))
+        # ∂L/∂Emb[i, j] = ∑[k, l]([tok[k, l] = i] (∂L/∂E[k, l, j]))
         d_Emb = _scatter_classes(d_E, tok, w.d_Emb)
     return float(L), {
         'Emb': d_Emb,
@@ -296,4 +296,4 @@ def _scatter_classes(source, classes, out):
     out.fill(0)
     np.add.at(out, classes, source)
     return out
-# symbackprop-seal:d50caa2745f6c75a
+# symbackprop-seal:bc516f3a4187362a

@@ -168,7 +168,7 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         n_p = w.sizes['p']
         n_q = w.sizes['q']
         n_s = w.sizes['s']
-        # Z[l, f, i, j] = Σ[r, v, a](K[f, r, v, a] x[l, r, i + v, a + j]) + b1[f]
+        # Z[l, f, i, j] = ∑[r, v, a](K[f, r, v, a] x[l, r, i + v, a + j]) + b1[f]
         Z_part_2 = _window(x, (None, None, (((n_s - n_k + 1, 1), (n_k, 1),), 0), (((n_s - n_k + 1, 1), (n_k, 1),), 0),))
         Z_part = w.Z_part
         np.copyto(Z_part, Z_part_2.transpose(0, 2, 4, 1, 3, 5))
@@ -180,7 +180,7 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         # P[l, f, i, j] = max[r, t](A[l, f, 2 i + r, 2 j + t])
         P_part = _window(A, (None, (((n_p, 2), (2, 1),), 0), (((n_p, 2), (2, 1),), 0), None,))
         P = _over_windows(np.maximum, P_part, (2, 4), w.P)
-        # O[i, r] = Σ[j, l, t](W[r, j, l, t] P[i, j, l, t]) + b2[r]
+        # O[i, r] = ∑[j, l, t](W[r, j, l, t] P[i, j, l, t]) + b2[r]
         o_part = w.o_part
         np.copyto(o_part, W.transpose(2, 3, 1, 0))
         o = _matmul(P.reshape(n_n, n_p * n_p * n_f), o_part.reshape(n_p * n_p * n_f, n_q), w.o)
@@ -205,7 +205,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         n_p = w.sizes['p']
         n_q = w.sizes['q']
         n_s = w.sizes['s']
-        # Z[l, f, i, j] = Σ[r, v, a](K[f, r, v, a] x[l, r, i + v, a + j]) + b1[f]
+        # Z[l, f, i, j] = ∑[r, v, a](K[f, r, v, a] x[l, r, i + v, a + j]) + b1[f]
         Z_part_2 = _window(x, (None, None, (((n_s - n_k + 1, 1), (n_k, 1),), 0), (((n_s - n_k + 1, 1), (n_k, 1),), 0),))
         Z_part = w.Z_part
         np.copyto(Z_part, Z_part_2.transpose(0, 2, 4, 1, 3, 5))
@@ -217,7 +217,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         # P[l, f, i, j] = max[r, t](A[l, f, 2 i + r, 2 j + t])
         P_part = _window(A, (None, (((n_p, 2), (2, 1),), 0), (((n_p, 2), (2, 1),), 0), None,))
         P = _over_windows(np.maximum, P_part, (2, 4), w.P)
-        # O[i, r] = Σ[j, l, t](W[r, j, l, t] P[i, j, l, t]) + b2[r]
+        # O[i, r] = ∑[j, l, t](W[r, j, l, t] P[i, j, l, t]) + b2[r]
         o_part = w.o_part
         np.copyto(o_part, W.transpose(2, 3, 1, 0))
         o = _matmul(P.reshape(n_n, n_p * n_p * n_f), o_part.reshape(n_p * n_p * n_f, n_q), w.o)
@@ -257,7 +257,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         n_p = w.sizes['p']
         n_q = w.sizes['q']
         n_s = w.sizes['s']
-        # Z[l, f, i, j] = Σ[r, v, a](K[f, r, v, a] x[l, r, i + v, a + j]) + b1[f]
+        # Z[l, f, i, j] = ∑[r, v, a](K[f, r, v, a] x[l, r, i + v, a + j]) + b1[f]
         Z_part_2 = _window(x, (None, None, (((n_s - n_k + 1, 1), (n_k, 1),), 0), (((n_s - n_k + 1, 1), (n_k, 1),), 0),))
         Z_part = w.Z_part
         np.copyto(Z_part, Z_part_2.transpose(0, 2, 4, 1, 3, 5))
@@ -269,7 +269,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         # P[l, f, i, j] = max[r, t](A[l, f, 2 i + r, 2 j + t])
         P_part = _window(A, (None, (((n_p, 2), (2, 1),), 0), (((n_p, 2), (2, 1),), 0), None,))
         P = _over_windows(np.maximum, P_part, (2, 4), w.P)
-        # O[i, r] = Σ[j, l, t](W[r, j, l, t] P[i, j, l, t]) + b2[r]
+        # O[i, r] = ∑[j, l, t](W[r, j, l, t] P[i, j, l, t]) + b2[r]
         o_part = w.o_part
         np.copyto(o_part, W.transpose(2, 3, 1, 0))
         o = _matmul(P.reshape(n_n, n_p * n_p * n_f), o_part.reshape(n_p * n_p * n_f, n_q), w.o)
@@ -294,15 +294,15 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         d_o = L_part_9
         d_o.reshape(-1)[L_part_5] += -1.0
         d_o *= (1.0 / n_n)
-        # ∂L/∂W[i, j, l, r] = Σ[t]((∂L/∂O[t, i]) P[t, j, l, r])
+        # ∂L/∂W[i, j, l, r] = ∑[t]((∂L/∂O[t, i]) P[t, j, l, r])
         _matmul(d_o.T, P.reshape(n_n, n_p * n_p * n_f), w.d_W.reshape(n_q, n_p * n_p * n_f))
         d_W = w.d_W
         # ∂L/∂b2 = (∂L/∂O)ᵀ 𝟏
         d_b2 = np.dot(w.ones_2, d_o, out=w.d_b2)
-        # ∂L/∂P[l, f, i, j] = Σ[r]((∂L/∂O[l, r]) W[r, f, i, j])
+        # ∂L/∂P[l, f, i, j] = ∑[r]((∂L/∂O[l, r]) W[r, f, i, j])
         _matmul(d_o, o_part.transpose(3, 0, 1, 2).reshape(n_q, n_p * n_p * n_f), w.d_P.reshape(n_n, n_p * n_p * n_f))
         d_P = w.d_P
-        # ∂L/∂A[i, j, l, r] = Σ[t, v]([0 ≤ l − 2 t < 2] [0 ≤ r − 2 v < 2] [P[i, j, t, v] = A[i, j, l, r]] (∂L/∂P[i, j, t, v]/Σ[b, e]([P[i, j, t, v] = A[i, j, 2 t + b, 2 v + e]])))
+        # ∂L/∂A[i, j, l, r] = ∑[t, v]([0 ≤ l − 2 t < 2] [0 ≤ r − 2 v < 2] [P[i, j, t, v] = A[i, j, l, r]] (∂L/∂P[i, j, t, v]/∑[b, e]([P[i, j, t, v] = A[i, j, 2 t + b, 2 v + e]])))
         d_A_part_4 = np.equal(P[:, :, None, :, None, :], P_part, out=w.d_A_part_4)
         d_A_part_3 = _over_windows(np.add, d_A_part_4, (2, 4), w.P)
         d_P /= d_A_part_3
@@ -313,12 +313,12 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         d_Z_part = np.greater(A, 0.0, out=w.d_Z_part)
         d_A *= d_Z_part
         d_Z = d_A
-        # ∂L/∂K[i, j, l, r] = Σ[t, u, v]((∂L/∂Z[t, i, u, v]) x[t, j, l + u, r + v])
+        # ∂L/∂K[i, j, l, r] = ∑[t, u, v]((∂L/∂Z[t, i, u, v]) x[t, j, l + u, r + v])
         _matmul(d_Z.transpose(3, 0, 1, 2).reshape(n_f, n_n * (n_s - n_k + 1) * (n_s - n_k + 1)), Z_part.reshape(n_n * (n_s - n_k + 1) * (n_s - n_k + 1), n_c * n_k * n_k), w.d_K.reshape(n_f, n_c * n_k * n_k))
         d_K = w.d_K
-        # ∂L/∂b1[i] = Σ[j, l, r](∂L/∂Z[j, i, l, r])
+        # ∂L/∂b1[i] = ∑[j, l, r](∂L/∂Z[j, i, l, r])
         d_b1 = np.dot(w.ones, d_Z.reshape(w.ones.size, -1), out=w.d_b1)
-        # ∂L/∂W[i, j, l, r] = Σ[t]((∂L/∂O[t, i]) P[t, j, l, r])
+        # ∂L/∂W[i, j, l, r] = ∑[t]((∂L/∂O[t, i]) P[t, j, l, r])
         d_W_part = w.d_W_part
         np.copyto(d_W_part, d_W.transpose(0, 3, 1, 2))
     return float(L), {
@@ -429,4 +429,4 @@ def _window(array, windows):
         padded = np.pad(array, pads)
         return _window(padded, [w and (w[0], w[1] + pad[0]) for w, pad in zip(windows, pads)])
     return np.lib.stride_tricks.as_strided(array[tuple(starts)], shape, strides, writeable=False)
-# symbackprop-seal:ef2bc2e61a6dfd46
+# symbackprop-seal:e0225a97b6568ba0

@@ -38,7 +38,7 @@ class Signs:
     pi: str = "π"
     root: str = "√"
     sigmoid: str = "σ"
-    sum: str = "Σ"
+    sum: str = "∑"
     equals: str = "="
     opening: str = "["
     closing: str = "]"

@@ -59,4 +59,4 @@ def test_every_entry_is_what_is_displayed(name: str, batched: bool) -> None:
 def test_a_condition_that_no_subscript_shows_is_written() -> None:
     """j = 2 r + t with 0 <= t < 2, where nothing is subscripted by t: the window that j lies in has to be said."""
     text = sb.derive(sb.builtin("small_cnn")).text()
-    assert "Σ[r, u]([0 ≤ j − 2 r < 2] [0 ≤ l − 2 u < 2] [P[i, r, u] = A[i, j, l]]" in text
+    assert "∑[r, u]([0 ≤ j − 2 r < 2] [0 ≤ l − 2 u < 2] [P[i, r, u] = A[i, j, l]]" in text

@@ -112,7 +112,7 @@ def test_the_displayed_equations_are_read_too(name: str) -> None:
     for equation in derived.forward:
         line = writer.line(equation)
         shown.append(writer.text.equation(line.left, line.right))
-    if any("𝟏" in text or "Σ[" in text for text in shown):
+    if any("𝟏" in text or "∑[" in text for text in shown):
         assert name in ("batch_norm", "embedding_classifier", "small_cnn")
         return
     read = lower("\n".join([source(model).partition("\n\n")[0], *shown]))

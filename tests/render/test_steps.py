@@ -101,7 +101,7 @@ def test_steps_are_written_as_a_worked_exercise() -> None:
 
   local  ∂z[i]/∂W1[j, k] = [i = j] x[k]        from (1)
   local     ∂s/∂W1[j, k] = λ W1[j, k]          from (5)
-  chain     ∂J/∂W1[j, k] = Σ[i]((∂z[i]/∂W1[j, k]) (∂J/∂z[i])) + (∂s/∂W1[j, k]) (∂J/∂s)
+  chain     ∂J/∂W1[j, k] = ∑[i]((∂z[i]/∂W1[j, k]) (∂J/∂z[i])) + (∂s/∂W1[j, k]) (∂J/∂s)
    (13)           ∂J/∂W1 = (∂J/∂z) xᵀ + λ W1   h × d, through (1) and (5), added up
 """ in text
 
