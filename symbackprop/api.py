@@ -227,19 +227,22 @@ class Derivation:
 
         return render.json_form(self.form(batch_form), **options)
 
-    def source(self, order: int = 1) -> str:
-        """The source of the generated NumPy module. Raises UsageError for an order other than 1."""
+    def source(self, order: int = 1, *, checkpoint: int | None = None) -> str:
+        """The source of the generated NumPy module. Raises UsageError for an order other than 1.
+
+        ``checkpoint`` keeps only what every so many layers give, and computes the rest again in the backward pass.
+        """
         if order != 1:
             raise UsageError(f"kernels have first derivatives only so far, not those of order {order}")
         from symbackprop.kernels import generate_source
 
-        return generate_source(self.model, self._wrt)
+        return generate_source(self.model, self._wrt, checkpoint=checkpoint)
 
-    def kernel(self, order: int = 1) -> ModuleType:
-        """The generated NumPy module, imported. Raises UsageError for an order other than 1."""
+    def kernel(self, order: int = 1, *, checkpoint: int | None = None) -> ModuleType:
+        """The generated NumPy module, imported; see `source`."""
         from symbackprop.kernels import load_source
 
-        return load_source(self.source(order), self.model.name)
+        return load_source(self.source(order, checkpoint=checkpoint), self.model.name)
 
     def _repr_latex_(self) -> str:
         return self.latex()

@@ -183,7 +183,7 @@ def _generate(options: argparse.Namespace) -> int:
 
     model = _model(options)
     with _progress(f"generating {model.name}"):
-        source = generate_source(model)
+        source = generate_source(model, checkpoint=options.checkpoint)
     if options.output == "-":
         _print(source)
         return DONE

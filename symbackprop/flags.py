@@ -67,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
         "-o", "--output", metavar="FILE", help="where to write (default ./generated/NAME.py; - prints the module)"
     )
     generate.add_argument("--force", action="store_true", help="replace a file even if somebody edited it")
+    generate.add_argument(
+        "--checkpoint", type=_positive, metavar="K",
+        help="keep only what every K layers give; compute the rest again in the backward pass",
+    )  # fmt: skip
     _model_arguments(generate)
     check = command(
         "check", "MODEL", "compare the kernel's gradients with independent routes",

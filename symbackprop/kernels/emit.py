@@ -24,14 +24,14 @@ from symbackprop.render.writer import Writer
 from symbackprop.writing import sealed
 
 
-def generate_source(model: Model, wrt: tuple[str, ...] | None = None) -> str:
+def generate_source(model: Model, wrt: tuple[str, ...] | None = None, *, checkpoint: int | None = None) -> str:
     """Return the text of the NumPy module of a model: byte-identical for the same model, whatever the machine.
 
-    Its gradients are those by the named tensors (the parameters, if none are named).
+    Its gradients are those by the named tensors (the parameters, if none are named). ``checkpoint`` is that of `make_plan`.
     """
     derived = derive_graph(model, wrt, batched=True)
-    plan = make_plan(derived)
-    return _Emitter(derived, plan).module()
+    plan = make_plan(derived, checkpoint)
+    return _Emitter(derived, plan).module(_note(checkpoint))
 
 
 class _Emitter:
@@ -50,7 +50,7 @@ class _Emitter:
 
     # ------------------------------------------------------------ the module
 
-    def module(self) -> str:
+    def module(self, note: str) -> str:
         outputs, objective, gradients = self.plan.outputs, self.plan.objective, self.plan.gradients
         functions = []
         if outputs:
@@ -64,6 +64,7 @@ class _Emitter:
             title=_docstring(self.model.title or self.model.name),
             model_text=[_docstring(line) for line in (self.model.source or source(self.model)).splitlines()],
             version=__version__,
+            note=note,
             declared=[self._declared(leaf) for leaf in self.derived.graph.declarations],
             defaults=[(repr(name), size) for name, size in sorted(self.model.dimensions.items()) if size is not None],
             hypers=[
@@ -203,6 +204,14 @@ class _Emitter:
         equation = self.derived.graph.by_name[name]
         line = self.writer.line(equation)
         return " ".join(self.writer.text.equation(line.left, line.right).split())
+
+
+def _note(checkpoint: int | None) -> str:
+    """What the module's head says of recomputation."""
+    if checkpoint is None:
+        return ""
+    layers = "every layer gives" if checkpoint == 1 else f"every {checkpoint} layers give"
+    return f"Only what {layers} is kept for the backward pass; the rest is computed again there."
 
 
 def _tuple(items: list[str]) -> str:

@@ -10,7 +10,7 @@ from symbackprop.graph.sizes import Shape
 from symbackprop.kernels.lowering import Lowering
 from symbackprop.kernels.memory import Array, assign
 from symbackprop.kernels.operations import Operation
-from symbackprop.kernels.recompute import recompute
+from symbackprop.kernels.recompute import recompute_cheap, recompute_layers
 from symbackprop.kernels.schedule import Loop, Step, has_rows, in_order, operations_of, with_loops
 
 
@@ -87,8 +87,11 @@ class Plan:
         return steps, frozenset(wanted)
 
 
-def make_plan(derived: DerivedGraph) -> Plan:
-    """Return the plan of a model's kernel, from its derivation over the batch."""
+def make_plan(derived: DerivedGraph, checkpoint: int | None = None) -> Plan:
+    """Return the plan of a model's kernel, from its derivation over the batch.
+
+    ``checkpoint`` keeps only what every so many layers give, and computes the rest again in the backward pass.
+    """
     sizes = {name: size for name, size in derived.model.dimensions.items() if size is not None}
     lowering = Lowering(sizes)
     for declaration in derived.graph.declarations:
@@ -104,8 +107,11 @@ def make_plan(derived: DerivedGraph) -> Plan:
         gradients[name] = lowering.own_array(lowering.named[lowering.equation], name, gradients.values())
     objective = lowering.named.get(derived.target) if derived.model.objective else None
     ends = [*outputs.values(), *gradients.values(), *([objective] if objective else [])]
+    operations = _alive(lowering.operations, ends)
+    if checkpoint is not None:
+        operations = recompute_layers(operations, derived, checkpoint)
     backward = frozenset(equation.name for equation in derived.backward)
-    steps = tuple(with_loops(recompute(_alive(lowering.operations, ends), backward), sizes))
+    steps = tuple(with_loops(recompute_cheap(operations, backward), sizes))
     plan = Plan(derived, steps, objective, outputs, gradients, {})
     _, forward = plan.needed(outputs.values())
     end = max((k for k, step in enumerate(steps) if any(op in forward for op in operations_of(step))), default=0)

@@ -1,17 +1,22 @@
-"""What is computed again rather than saved: a value that one pass gives from values that are kept in any case."""
+"""What is computed again in the backward pass rather than saved for it.
+
+Always: a value that one pass gives from values that are kept in any case. As an option: whatever lies between
+checkpoints, layer by layer (Chen et al. 2016, Training Deep Nets with Sublinear Memory Cost).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
+from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.kernels.operations import Operation
 
 ONE_PASS = frozenset("add subtract multiply negative square abs sign greater greater_equal equal".split())
 """Operations as cheap as reading their result would be."""
 
 
-def recompute(operations: Sequence[Operation], backward: frozenset[str]) -> list[Operation]:
+def recompute_cheap(operations: Sequence[Operation], backward: frozenset[str]) -> list[Operation]:
     """Return the operations with copies of forward ones, put before the backward equations (their names) that read them."""
     last: dict[Operation, int] = {}
     for position, operation in enumerate(operations):
@@ -42,3 +47,52 @@ def _may_be_copied(value: Operation, backward: frozenset[str], position: int, la
         and value.equation not in backward
         and all(o.storage in ("given", "scalar", "constant") or last[o.base] > position for o in value.operands)
     )
+
+
+def recompute_layers(operations: Sequence[Operation], derived: DerivedGraph, every: int) -> list[Operation]:
+    """Return the operations with only the values between groups of ``every`` layers kept for the backward pass.
+
+    What lies within a group is computed again, all of it at once, when the backward pass first reads one of its values.
+    The last group is not: its backward pass follows at once.
+    """
+    layer = layers(derived)
+    group = {op: layer[op.equation] // every for op in operations if op.equation in layer}
+    last = max(group.values(), default=0)
+    kept = {o.base for op, own in group.items() for o in op.operands if group.get(o.base, own) < own}
+    read: set[Operation] = set()
+    pending = [operand for op in operations if op not in group for operand in op.operands]
+    while pending:
+        value = pending.pop()
+        if value not in read and group.get(value, last) < last and value.storage != "scalar" and value.base not in kept:
+            read.add(value)
+            pending += value.operands
+    again: dict[int, list[Operation]] = {}
+    for op in operations:
+        if op in read and op.storage in ("buffer", "fresh", "view"):
+            again.setdefault(group[op], []).append(op)
+    copies: dict[Operation, Operation] = {}
+    result: list[Operation] = []
+    for op in operations:
+        for operand in op.operands if op not in group else ():
+            if operand in read and operand not in copies:
+                for member in again.get(group[operand], ()):
+                    operands = tuple(copies.get(o, o) for o in member.operands)
+                    copies[member] = replace(member, operands=operands, name="")
+                    result.append(copies[member])
+        if op not in group:
+            op.operands = tuple(copies.get(operand, operand) for operand in op.operands)
+        result.append(op)
+    return result
+
+
+def layers(derived: DerivedGraph) -> dict[str, int]:
+    """The layer of each forward equation: a new one begins where a parameter enters that no equation before it reads."""
+    parameters, seen, number = set(derived.model.parameters), set[str](), 0
+    found: dict[str, int] = {}
+    for equation in derived.forward:
+        entering = (derived.graph.influences[equation.name] & parameters) - seen
+        if entering and seen:
+            number += 1
+        seen |= entering
+        found[equation.name] = number
+    return found

@@ -172,3 +172,34 @@ def test_a_loop_is_a_chain_of_rows_of_one_length() -> None:
 def test_awkward_models_have_kernels(text: str) -> None:
     report = sb.check(sb.parse(text), samples=1)
     assert report.ok, report.table
+
+
+# ---------------------------------------------------------------- checkpoints
+
+
+@pytest.mark.parametrize("every", [1, 2, 3])
+@pytest.mark.parametrize("name", NAMES)
+def test_checkpoints_change_no_bit_of_a_gradient(name: str, every: int) -> None:
+    model = sb.builtin(name)
+    params, inputs, _ = sample(model, 12)
+    value, found = sb.derive(model).kernel().loss_and_grad(params, inputs)
+    kernel = load_source(sb.derive(model).source(checkpoint=every), "checkpoint")
+    again, same = kernel.loss_and_grad(params, inputs)
+    assert value == again
+    for key, gradient in found.items():
+        np.testing.assert_array_equal(gradient, same[key])
+
+
+def test_checkpoints_keep_every_so_many_layers() -> None:
+    depth = 12
+    layers = [f"a{k} = tanh(W{k} a{k - 1})" for k in range(1, depth + 1)]
+    weights = ", ".join(f"W{k}[h, h]" for k in range(1, depth + 1))
+    text = "\n".join(["dim h = 8", "batch n = 4", "input a0[h]", f"param {weights}", *layers, f"L = ||a{depth}||^2", "minimize L"])
+    derived = derive_graph(sb.parse(text), batched=True)
+    kept = {}
+    for every in (None, 1, 3, 4):
+        plan = make_plan(derived, every)
+        check_lives(plan)
+        kept[every] = len([a for a in plan.arrays if [str(size) for size in a.shape] == ["n", "h"]])
+    assert kept[None] == kept[1] > kept[3] > 3  # 3 checkpoints, a group of 3, and what the cotangents take turns in
+    assert kept[3] <= 3 + 3 + 3 and kept[4] <= 2 + 4 + 3
