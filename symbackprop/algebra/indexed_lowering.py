@@ -239,7 +239,8 @@ _RULES: dict[Any, Rule] = {
 
 _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     **{kind: kind for kind in (sympy.exp, sympy.sin, sympy.cos, sympy.tan, sympy.atan, sympy.erf)},
-    **{kind: kind for kind in (sympy.sinh, sympy.cosh, sympy.tanh)},
+    **{kind: kind for kind in (sympy.sinh, sympy.cosh)},
+    sympy.tanh: scalar.tanh,
     sympy.Max: scalar.maximum,
     sympy.Min: scalar.minimum,
     sympy.Abs: scalar.absolute,

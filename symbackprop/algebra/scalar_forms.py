@@ -64,6 +64,7 @@ def _maximum(*values: Any) -> Any:
 _SPELLED: dict[Any, Callable[..., Any]] = {
     scalar.relu: lambda u: sympy.Max(0, u),
     scalar.maximum: _maximum,
+    scalar.tanh: sympy.tanh,
     scalar.absolute: sympy.Abs,
     scalar.guarded: lambda u: u,
     scalar.sign: sympy.sign,

@@ -28,7 +28,6 @@ _ALLOWED: tuple[Any, ...] = (
     sympy.tan,
     sympy.sinh,
     sympy.cosh,
-    sympy.tanh,
     sympy.atan,
     sympy.erf,
     scalar.Primitive,

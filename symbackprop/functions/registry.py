@@ -17,6 +17,7 @@ from symbackprop.functions.scalar import (
     sigmoid,
     sign,
     softplus,
+    tanh,
     where,
 )
 from symbackprop.functions.scalar_rules import tidy
@@ -46,7 +47,7 @@ ACTIVATIONS: Mapping[str, Callable[..., Any]] = dict(
         ("identity", lambda u: u),
         ("relu", relu),
         ("sigmoid", sigmoid),
-        ("tanh", sympy.tanh),
+        ("tanh", tanh),
         ("softplus", softplus),
         _activation("leaky_relu", where(positive(_u), _u, _u / 100)),
         _activation("elu", where(positive(_u), _u, sympy.exp(_u) - 1)),
@@ -54,10 +55,10 @@ ACTIVATIONS: Mapping[str, Callable[..., Any]] = dict(
         _activation("softsign", _u / (1 + absolute(_u))),
         _activation("gelu", _u / 2 * (1 + sympy.erf(_u / sympy.sqrt(2)))),
         _activation(
-            "gelu_tanh", _u / 2 * (1 + sympy.tanh(sympy.sqrt(2 / sympy.pi) * (_u + sympy.Rational("0.044715") * _u**3)))
+            "gelu_tanh", _u / 2 * (1 + tanh(sympy.sqrt(2 / sympy.pi) * (_u + sympy.Rational("0.044715") * _u**3)))
         ),
         _activation("silu", _u * sigmoid(_u)),
-        _activation("mish", _u * sympy.tanh(softplus(_u))),
+        _activation("mish", _u * tanh(softplus(_u))),
         _activation("hardtanh", _clipped(_u, -1, 1)),
         _activation("relu6", _clipped(_u, 0, 6)),
         _activation("hard_sigmoid", _clipped(_u * _sixth + _half, 0, 1)),

@@ -108,6 +108,23 @@ class absolute(Primitive):  # noqa: N801
         return sign(self.args[0])
 
 
+class tanh(Primitive):  # noqa: N801
+    """The hyperbolic tangent. SymPy's own takes time exponential in the nesting of its argument."""
+
+    title = "tanh"
+
+    @classmethod
+    def eval(cls, u: Expr) -> Expr | None:
+        """Return the simpler form, if there is one."""
+        if u.is_number and u.is_comparable:
+            return sympy.tanh(u)
+        return -cls(-u) if u.could_extract_minus_sign() else None
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        """Return the derivative, written through the value."""
+        return 1 - self**2
+
+
 class where(Primitive):  # noqa: N801
     """where(c, a, b): a where the 0/1-valued c is 1, else b; the branch not taken contributes nothing, not even nan."""
 

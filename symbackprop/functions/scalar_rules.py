@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import sympy
 
-from symbackprop.functions.scalar import ScalarFunction, absolute, sigmoid, sign, softplus
+from symbackprop.functions.scalar import ScalarFunction, absolute, sigmoid, sign, softplus, tanh
 
 Expr: TypeAlias = sympy.Expr
 
@@ -17,7 +17,7 @@ def tidy(expression: Expr) -> Expr:
     """Return the expression in its stable, canonical spelling.
 
     1/(1 + e^-x) is sigmoid(x); log(1 + e^x) is softplus(x); log sigmoid(x) = -softplus(-x);
-    log(1 - sigmoid(x)) = -softplus(x); log e^x = x; the root of a square is a magnitude. SymPy's Abs and sign become our own.
+    log(1 - sigmoid(x)) = -softplus(x); log e^x = x; the root of a square is a magnitude. SymPy's Abs, sign and tanh become our own.
     """
     if not expression.args:
         return expression
@@ -34,6 +34,8 @@ def tidy(expression: Expr) -> Expr:
         return absolute(expression.args[0])
     if isinstance(expression, sympy.sign):
         return sign(expression.args[0])
+    if isinstance(expression, sympy.tanh) and not expression.is_number:
+        return tanh(expression.args[0])
     return expression
 
 
@@ -162,15 +164,15 @@ def through_value(function: type[ScalarFunction], position: int, body: Expr) -> 
     if function.visible != 1 or len(function.parameters) != 1 or function.body is None:
         return None
     symbol = function.parameters[position]
-    call = function(symbol)
-    if body.has(call.func) and not body.xreplace({call: sympy.Symbol("value")}).has(symbol):
+    call, value = function(symbol), sympy.Dummy("value")
+    if body.has(call.func) and not body.xreplace({call: value}).has(symbol):
         return body
     formula = sympy.expand_power_exp(function.body).replace(sigmoid, lambda u: 1 / (1 + sympy.exp(-u)))
     derivative = sympy.expand_power_exp(body).replace(sigmoid, lambda u: 1 / (1 + sympy.exp(-u)))
     exponentials = sorted(formula.atoms(sympy.exp), key=sympy.default_sort_key)
     if not exponentials or sympy.count_ops(formula) > 12:
         return None
-    generator, value = sympy.Symbol("generator"), sympy.Symbol("value")
+    generator = sympy.Dummy("generator")
     base = min(exponentials, key=sympy.count_ops)
     replace = {
         exponential: generator ** sympy.cancel(exponential.args[0] / base.args[0]) for exponential in exponentials

@@ -269,7 +269,7 @@ _FLOAT: dict[Any, Any] = {
     sympy.tan: np.tan,
     sympy.sinh: np.sinh,
     sympy.cosh: np.cosh,
-    sympy.tanh: np.tanh,
+    scalar.tanh: np.tanh,
     sympy.atan: np.arctan,
     sympy.erf: _erf,
     scalar.positive: lambda u: (_real(u) > 0).astype(np.int64),

@@ -30,7 +30,7 @@ from symbackprop.kernels.operations import Operation
 
 UNARY = {
     sympy.exp: "exp", sympy.log: "log", sympy.sin: "sin", sympy.cos: "cos", sympy.tan: "tan", sympy.sinh: "sinh",
-    sympy.cosh: "cosh", sympy.tanh: "tanh", sympy.atan: "arctan", scalar.absolute: "abs", scalar.sign: "sign",
+    sympy.cosh: "cosh", scalar.tanh: "tanh", sympy.atan: "arctan", scalar.absolute: "abs", scalar.sign: "sign",
     sympy.erf: "erf", scalar.sigmoid: "sigmoid", scalar.softplus: "softplus",
     scalar.guarded: "guarded",
 }  # fmt: skip

@@ -66,7 +66,7 @@ FUNCTIONS = {
     "tan": sympy.tan,
     "sinh": sympy.sinh,
     "cosh": sympy.cosh,
-    "tanh": sympy.tanh,
+    "tanh": scalar.tanh,
     "atan": sympy.atan,
     "erf": sympy.erf,
     "sqrt": sympy.sqrt,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import sympy
 
+import symbackprop as sb
 from symbackprop.functions import scalar
 from symbackprop.functions.registry import ACTIVATIONS, ELEMENTARY, LOSSES, PENALTIES, POINTWISE
 from symbackprop.functions.scalar import maximum, minimum, nonnegative, partial_derivatives, positive, relu, where
@@ -255,3 +256,18 @@ def test_a_stable_spelling_has_the_same_value(expression: sympy.Expr) -> None:
     with mpmath.workdps(40):
         for u in POINTS[0]:
             assert close(meaning(tidy(expression), {_0: mpmath.mpf(u)}), meaning(plain, {_0: mpmath.mpf(u)})), u
+
+
+@pytest.mark.parametrize("name", [name for name, function in POINTWISE.items() if getattr(function, "visible", 1) == 1])
+def test_a_function_of_itself_many_times_over_is_no_hard_case(name: str) -> None:
+    expression = "u"
+    for _ in range(8):
+        expression = f"{name}(1 + {expression})"
+    derived = sb.derive(sb.parse(f"param u[]\nL = {expression}\nminimize L"))  # SymPy's own tanh takes time exponential in this
+    assert derived.gradient("u").text()
+
+
+def test_a_parameter_of_any_name_finds_the_short_derivative() -> None:
+    for name in ("u", "generator", "value"):
+        text = f"function f({name}) = 1 / (1 + exp(-{name}))\nparam w[]\nL = f(w)\nminimize L"
+        assert sb.derive(sb.parse(text)).gradient("w").text() == "∂L/∂w = L (1 − L)"
