@@ -28,6 +28,7 @@ _ALLOWED: tuple[Any, ...] = (
     sympy.tan,
     sympy.sinh,
     sympy.cosh,
+    scalar.tanh,
     sympy.atan,
     sympy.erf,
     scalar.Primitive,

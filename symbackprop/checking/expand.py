@@ -192,8 +192,6 @@ class Expansion:
             return self._largest(values)
         if isinstance(expression, scalar.relu):
             return values[0] if self._side(expression, values[0]) > 0 else sympy.S.Zero
-        if isinstance(expression, scalar.tanh):
-            return self._number(sympy.tanh(values[0]))
         if isinstance(expression, scalar.Primitive):
             side = self._side(expression, values[0])
             if isinstance(expression, scalar.absolute):

@@ -108,10 +108,10 @@ class absolute(Primitive):  # noqa: N801
         return sign(self.args[0])
 
 
-class tanh(Primitive):  # noqa: N801
+class tanh(sympy.Function):  # noqa: N801
     """The hyperbolic tangent. SymPy's own takes time exponential in the nesting of its argument."""
 
-    title = "tanh"
+    title: ClassVar[str] = "tanh"
 
     @classmethod
     def eval(cls, u: Expr) -> Expr | None:
