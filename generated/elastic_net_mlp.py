@@ -64,8 +64,8 @@ class Workspace:
         self.a = np.empty((n_n, n_h), dtype)
         self.o = np.empty((n_n, n_q), dtype)
         self.L = np.empty((n_n,), dtype)
-        self.s_part_9 = np.empty((n_q, n_h), dtype)
-        self.s_part_6 = np.empty((n_h, n_d), dtype)
+        self.s_part_9 = np.empty((n_h, n_d), dtype)
+        self.s_part_7 = np.empty((n_q, n_h), dtype)
         self.d_W2 = np.empty((n_q, n_h), dtype)
         self.d_b2 = np.empty((n_q,), dtype)
         self.d_z_part = np.empty((n_n, n_h), dtype)
@@ -193,14 +193,14 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         L *= 0.5
         # s = α (‖W1‖_1 + ‖W2‖_1) + λ (‖W1‖_F² + ‖W2‖_F²)
         s_part_10 = np.vdot(W1, W1)
-        s_part_9 = np.abs(W2, out=w.s_part_9)
+        s_part_9 = np.abs(W1, out=w.s_part_9)
         s_part_8 = np.add.reduce(s_part_9, axis=None)
-        s_part_7 = np.vdot(W2, W2)
-        s_part_6 = np.abs(W1, out=w.s_part_6)
-        s_part_5 = np.add.reduce(s_part_6, axis=None)
-        s_part_4 = s_part_8 + s_part_5
+        s_part_7 = np.abs(W2, out=w.s_part_7)
+        s_part_6 = np.add.reduce(s_part_7, axis=None)
+        s_part_5 = np.vdot(W2, W2)
+        s_part_4 = s_part_8 + s_part_6
         s_part_3 = alpha * s_part_4
-        s_part_2 = s_part_10 + s_part_7
+        s_part_2 = s_part_10 + s_part_5
         s_part = lambda_ * s_part_2
         s = s_part_3 + s_part
         # J = mean(L) + s
@@ -241,14 +241,14 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         L *= 0.5
         # s = α (‖W1‖_1 + ‖W2‖_1) + λ (‖W1‖_F² + ‖W2‖_F²)
         s_part_10 = np.vdot(W1, W1)
-        s_part_9 = np.abs(W2, out=w.s_part_9)
+        s_part_9 = np.abs(W1, out=w.s_part_9)
         s_part_8 = np.add.reduce(s_part_9, axis=None)
-        s_part_7 = np.vdot(W2, W2)
-        s_part_6 = np.abs(W1, out=w.s_part_6)
-        s_part_5 = np.add.reduce(s_part_6, axis=None)
-        s_part_4 = s_part_8 + s_part_5
+        s_part_7 = np.abs(W2, out=w.s_part_7)
+        s_part_6 = np.add.reduce(s_part_7, axis=None)
+        s_part_5 = np.vdot(W2, W2)
+        s_part_4 = s_part_8 + s_part_6
         s_part_3 = alpha * s_part_4
-        s_part_2 = s_part_10 + s_part_7
+        s_part_2 = s_part_10 + s_part_5
         s_part = lambda_ * s_part_2
         s = s_part_3 + s_part
         # J = mean(L) + s
@@ -261,9 +261,9 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         # ∂J/∂W2 = (∂J/∂O)ᵀ A + α sign(W2) + 2 λ W2
         d_W2 = _matmul(d_o.T, a, w.d_W2)
         d_W2_part_3 = lambda_ * 2.0
-        d_W2_part_2 = np.multiply(W2, d_W2_part_3, out=w.s_part_9)
+        d_W2_part_2 = np.multiply(W2, d_W2_part_3, out=w.s_part_7)
         d_W2 += d_W2_part_2
-        d_W2_part = np.sign(W2, out=w.s_part_9)
+        d_W2_part = np.sign(W2, out=w.s_part_7)
         d_W2_part *= alpha
         d_W2 += d_W2_part
         # ∂J/∂b2 = (∂J/∂O)ᵀ 𝟏
@@ -280,9 +280,9 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         d_z = d_a
         # ∂J/∂W1 = (∂J/∂Z)ᵀ X + α sign(W1) + 2 λ W1
         d_W1 = _matmul(d_z.T, x, w.d_W1)
-        d_W1_part_2 = np.multiply(W1, d_W2_part_3, out=w.s_part_6)
+        d_W1_part_2 = np.multiply(W1, d_W2_part_3, out=w.s_part_9)
         d_W1 += d_W1_part_2
-        d_W1_part = np.sign(W1, out=w.s_part_6)
+        d_W1_part = np.sign(W1, out=w.s_part_9)
         d_W1_part *= alpha
         d_W1 += d_W1_part
         # ∂J/∂b1 = (∂J/∂Z)ᵀ 𝟏
@@ -337,4 +337,4 @@ def _sigmoid(x, out):
     np.exp(out, out=out)
     out += 1
     return np.reciprocal(out, out=out)
-# symbackprop-seal:f321ecab20c2e2d0
+# symbackprop-seal:4141f98c862f64f5

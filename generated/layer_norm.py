@@ -60,8 +60,8 @@ class Workspace:
         self.o = np.empty((n_n, n_d), dtype)
         self.d_gamma = np.empty((n_d,), dtype)
         self.d_beta = np.empty((n_d,), dtype)
-        self.d_x_part = np.empty((n_n,), dtype)
         self.d_x_part_3 = np.empty((n_n,), dtype)
+        self.d_x_part = np.empty((n_n,), dtype)
         self.d_W = np.empty((n_d, n_m), dtype)
 
 
@@ -249,8 +249,8 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         d_o *= gamma
         d_x_hat = d_o
         # ∂L/∂X = (∂L/∂X̂ − rowsum(∂L/∂X̂) 𝟏ᵀ/d − (X̂ ⊙ rowsum(∂L/∂X̂ ⊙ X̂) 𝟏ᵀ)/d) ./ (σ 𝟏ᵀ)
-        d_x_part = np.dot(d_x_hat, w.ones_2, out=w.d_x_part)
         d_x_part_3 = np.vecdot(x_hat, d_x_hat, out=w.d_x_part_3)
+        d_x_part = np.dot(d_x_hat, w.ones_2, out=w.d_x_part)
         d_x_part_3 *= (1.0 / n_d)
         x_hat *= d_x_part_3[:, None]
         d_x_part_2 = x_hat
@@ -301,4 +301,4 @@ def _matmul(a, b, out):
                 np.matmul(a[start : start + piece], b, out=out[start : start + piece])
             return out
     return np.matmul(a, b, out=out)
-# symbackprop-seal:e10b9a423f8300f0
+# symbackprop-seal:7e6392708e8df965

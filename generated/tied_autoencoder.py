@@ -203,8 +203,8 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         d_z = np.subtract(1.0, d_z, out=w.d_z)
         d_z *= d_h
         # ∂L/∂W = Hᵀ (∂L/∂X̂) + (∂L/∂Z)ᵀ X
-        d_W = _matmul(d_z.T, x, w.d_W)
-        d_W_part = _matmul(h.T, d_x_hat, w.d_W_part)
+        d_W = _matmul(h.T, d_x_hat, w.d_W)
+        d_W_part = _matmul(d_z.T, x, w.d_W_part)
         d_W += d_W_part
         # ∂L/∂b = (∂L/∂Z)ᵀ 𝟏
         d_b = np.dot(w.ones, d_z, out=w.d_b)
@@ -248,4 +248,4 @@ def _matmul(a, b, out):
                 np.matmul(a[start : start + piece], b, out=out[start : start + piece])
             return out
     return np.matmul(a, b, out=out)
-# symbackprop-seal:36f4ffc5e8723add
+# symbackprop-seal:f24d1183314aed10

@@ -19,9 +19,12 @@ TRIED = 24
 
 
 def order_key(factor: Factor) -> tuple[object, ...]:
-    """Sort leaves before the rest, few axes before many, and names as people do."""
+    """Sort leaves before the rest, few axes before many, and names (of an expression's largest leaf) as people do."""
     node, labels = factor
-    name = (node.kind, natural(node.name)) if isinstance(node, Leaf) else ("~", ())
+    leaf = node
+    while leaf.operands:
+        leaf = max(leaf.operands, key=lambda operand: operand.rank)
+    name = (leaf.kind, natural(leaf.name)) if isinstance(leaf, Leaf) else ("~", ())
     return (node.family != "leaf", node.family, len(labels), labels, name, node.key)
 
 

@@ -50,7 +50,7 @@ def weight(formula: Formula) -> int:
 
 
 def add(terms: Sequence[tuple[int, Formula]]) -> Formula:
-    """A signed sum: positive terms first, then products of more factors, then in order of appearance."""
+    """A signed sum: positive terms first, then products of more factors, gradients, and the rest in order of appearance."""
     flat: list[tuple[int, Formula]] = []
     for sign, term in terms:
         if isinstance(term, Sum):
@@ -63,9 +63,10 @@ def add(terms: Sequence[tuple[int, Formula]]) -> Formula:
     return Sum(tuple(ordered))
 
 
-def _place_in_sum(item: tuple[int, Formula]) -> tuple[bool, bool, int]:
+def _place_in_sum(item: tuple[int, Formula]) -> tuple[bool, bool, int, bool]:
     sign, term = item
-    return (sign < 0, not isinstance(term, Number), -weight(term) if sign > 0 else weight(term))
+    gradient = isinstance(term, Symbol) and term.name.startswith("∂")
+    return (sign < 0, not isinstance(term, Number), -weight(term) if sign > 0 else weight(term), not gradient)
 
 
 def place_in_product(factor: Formula) -> int:
