@@ -109,7 +109,9 @@ def run(task: Task, argv: Sequence[str] | None = None) -> float:
     if arguments.seeds < 1 or arguments.epochs < 1:
         parser.error("--seeds and --epochs must be at least 1")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("loss {task.fields[loss]:.4f}"), console=Console(stderr=True)) as progress:
+    console = Console(stderr=True)
+    columns = (*columns, TextColumn("loss {task.fields[loss]:.4f}"))
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         results = [train(task, seed, arguments.epochs, progress) for seed in range(arguments.seeds)]
     for seed, (losses, accuracy) in enumerate(results):
         print(f"seed {seed}: loss {losses[0]:.3f} in the first epoch, {losses[-1]:.3f} in the last; test accuracy {accuracy:.2%}")
