@@ -292,18 +292,21 @@ def _matmul(a, b, out):
     """a @ b. BLAS multiplies pieces of up to a million products without packing them first, which pays where a side is short."""
     rows, inner = a.shape
     columns = b.shape[1]
-    if inner == 1:
-        return np.dot(a, b, out=out)
-    if rows * inner * columns > 1_000_000:
+    if inner > 1 and rows * inner * columns > 1_000_000:
         if 1 < rows <= 64:
-            piece = max(16, 1_000_000 // (rows * inner) // 16 * 16)
-            for start in range(0, columns, piece):
-                np.matmul(a, b[:, start : start + piece], out=out[:, start : start + piece])
+            for start, stop in _pieces(columns, rows * inner):
+                np.matmul(a, b[:, start:stop], out=out[:, start:stop])
             return out
         if inner <= 32:
-            piece = max(16, 1_000_000 // (inner * columns) // 16 * 16)
-            for start in range(0, rows, piece):
-                np.matmul(a[start : start + piece], b, out=out[start : start + piece])
+            for start, stop in _pieces(rows, inner * columns):
+                np.matmul(a[start:stop], b, out=out[start:stop])
             return out
-    return np.matmul(a, b, out=out)
-# symbackprop-seal:a02d8705a95be68c
+    return np.dot(a, b, out=out)
+
+
+def _pieces(count, products):
+    """Split a side into pieces of nearly one size, a multiple of 16, each of at most a million products."""
+    largest = max(16, 1_000_000 // products // 16 * 16)
+    piece = -(-count // (16 * -(-count // largest))) * 16
+    return [(start, start + piece) for start in range(0, count, piece)]
+# symbackprop-seal:f1ae2104b2b5b800
