@@ -166,6 +166,8 @@ def test_a_loop_is_a_chain_of_rows_of_one_length() -> None:
         "dim n = 5\nparam u[n]\nL = max[i in 3](u[i + 1])\nminimize L",
         "dim n = 3\nparam u[n]\nL = sum(u) huber(3, 1)\nminimize L",
         "dim self = 3\nparam u[self]\nL = ||u||^2\nminimize L",
+        "dim w = 3, n = 2\nbatch b = 4\ninput shapes[w]\ntarget rows in w\nparam lowest[w, w], sizes[w]\n"
+        "arrays = lowest shapes + sizes\nself = cross_entropy(arrays, rows)\nminimize self",
         "dim dtype = 3, n = 2\ninput x[n, dtype]\nparam u[dtype]\nL = ||x u||^2\nminimize L",
     ],
 )
