@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import sympy
 
 from symbackprop.graph.build import Factor, pointwise, split_product
@@ -14,17 +11,10 @@ from symbackprop.graph.nodes import Contraction, Indicator, Labels, Leaf, Pointw
 from symbackprop.graph.sizes import Size
 from symbackprop.kernels.layout import as_it_lies
 from symbackprop.kernels.operations import Operation
+from symbackprop.kernels.products import ProductLowering, Term
 
 if TYPE_CHECKING:
     from symbackprop.kernels.lowering import Lowering
-
-
-@dataclass(frozen=True)
-class Term:
-    """An operand in progress: the axes of the operation run along labels."""
-
-    operation: Operation
-    labels: Labels
 
 
 class ContractionLowering:
@@ -32,8 +22,7 @@ class ContractionLowering:
 
     def __init__(self, lowering: Lowering, default_sizes: dict[str, int]) -> None:
         self.lowering = lowering
-        self.default_sizes = default_sizes
-        self._copies: dict[Operation, tuple[Operation, Labels]] = {}
+        self.products = ProductLowering(lowering, default_sizes)
 
     # ------------------------------------------------------------ indicators
 
@@ -97,7 +86,7 @@ class ContractionLowering:
                 label for _, labels, target in scatters for label in labels if label != target and label not in goal
             )
         )
-        term = self._reduce(terms, kept, sizes)
+        term = self.products.reduce(terms, kept, sizes)
         for scatter in scatters:
             if scatter[0].operands:
                 term = self._scatter_classes(term, *scatter, sizes)
@@ -140,12 +129,12 @@ class ContractionLowering:
             return None
         lowering = self.lowering
         if expression.is_Pow and expression.exp == 2:
-            operation, own = lowering.part(inner, self._computed_first(inner, expression.base))
+            operation, own = lowering.pointwise.part(inner, self._computed_first(inner, expression.base))
             pair = [(operation, own), (operation, own)]
         elif expression.is_Mul and len(expression.args) == 2 and all(a.is_Symbol for a in expression.args):
             if any(isinstance(operand, Indicator) for operand in inner.operands):
                 return None
-            pair = [lowering.part(inner, factor) for factor in expression.args]
+            pair = [lowering.pointwise.part(inner, factor) for factor in expression.args]
         else:
             return None
         if any(operation.rank < inner.rank for operation, _ in pair):
@@ -163,7 +152,11 @@ class ContractionLowering:
         """A difference whose sign does not matter, what is computed before what is given: so the derivative will want it."""
         if base.is_Add and len(base.args) == 2:
             plus = [term for term in base.args if not term.could_extract_minus_sign()]
-            if len(plus) == 1 and plus[0].is_Symbol and self.lowering.part(node, plus[0])[0].storage == "given":
+            if (
+                len(plus) == 1
+                and plus[0].is_Symbol
+                and self.lowering.pointwise.part(node, plus[0])[0].storage == "given"
+            ):
                 return -base
         return base
 
@@ -278,7 +271,7 @@ class ContractionLowering:
         """Add rows up by the class that an integer tensor gives each of them."""
         own = tuple(labels[k] for k in indicator.labels[0])
         others = tuple(label for label in term.labels if label not in own)
-        ordered = self._arranged(term, own + others)
+        ordered = self.products.arranged(term, own + others)
         index = self.lowering.of(indicator.operands[0])
         shape = (sizes[target], *[sizes[label] for label in others])
         made = self.lowering.add("scatter_classes", (ordered, index), shape, "buffer")
@@ -303,7 +296,7 @@ class ContractionLowering:
         others = [label for label in term.labels if label not in sources]
         reached = {source: target for target, own in zip(targets, groups, strict=True) for source in own}
         made_labels = tuple(dict.fromkeys(reached.get(label, label) for label in term.labels))
-        ordered = self._arranged(term, tuple(others + sources))
+        ordered = self.products.arranged(term, tuple(others + sources))
         places = self.lowering.add(
             "places", (), (sympy.Integer(len(windows)),), "constant", "places",
             steps=tuple(steps), source=tuple(sizes[label] for label in sources), target=tuple(sizes[t] for t in targets),
@@ -311,113 +304,6 @@ class ContractionLowering:
         order = tuple(made_labels.index(label) for label in (*others, *targets))
         shape = tuple(sizes[label] for label in made_labels)
         return Term(self.lowering.add("scatter_windows", (ordered, places), shape, "buffer", order=order), made_labels)
-
-    def _arranged(self, term: Term, wanted: Labels) -> Operation:
-        """Return a term's value with its axes in that order."""
-        return self.lowering.view(term.operation, tuple(wanted.index(label) for label in term.labels), len(wanted))
-
-    # ------------------------------------------------------------ products
-
-    def _reduce(self, terms: list[Term], output: Labels, sizes: tuple[Size, ...]) -> Term:
-        """Multiply the terms pair by pair and sum what is not in the output."""
-        if not terms:
-            raise AssertionError("a contraction has an operand")
-        terms = [
-            self._sum_out(term, set(output) | {x for other in terms if other is not term for x in other.labels})
-            for term in terms
-        ]
-        for first, second in self._path(terms, output, sizes):
-            a, b = terms[first], terms[second]
-            terms = [term for k, term in enumerate(terms) if k not in (first, second)]
-            needed = set(output) | {label for term in terms for label in term.labels}
-            terms.append(self._pair(a, b, needed, output, sizes))
-        return self._sum_out(terms[0], set(output))
-
-    def _path(self, terms: list[Term], output: Labels, sizes: tuple[Size, ...]) -> list[tuple[int, int]]:
-        if len(terms) < 3:
-            return [(0, 1)] if len(terms) == 2 else []
-        arguments: list[Any] = []
-        for term in terms:
-            shape = tuple(self._number(sizes[label]) for label in term.labels)
-            arguments += [np.broadcast_to(np.float32(0), shape), list(term.labels)]
-        needed = [label for label in output if any(label in term.labels for term in terms)]
-        path = np.einsum_path(*arguments, needed, optimize="optimal" if len(terms) < 6 else "greedy")[0][1:]
-        pairs: list[tuple[int, int]] = []
-        for step in path:
-            chosen = sorted(step)
-            while len(chosen) > 2:
-                raise AssertionError("a path takes two at a time")
-            pairs.append((chosen[0], chosen[1]))
-        return pairs
-
-    def _number(self, size: Size) -> int:
-        values = {symbol: sympy.Integer(self.default_sizes.get(symbol.name, 8)) for symbol in size.free_symbols}
-        number = size.xreplace(values)
-        return max(1, int(number)) if number.is_Integer else 8
-
-    def _sum_out(self, term: Term, needed: set[int]) -> Term:
-        labels = term.labels
-        if len(set(labels)) < len(labels):
-            distinct = tuple(dict.fromkeys(labels))
-            shape = tuple(term.operation.shape[labels.index(label)] for label in distinct)
-            made = self.lowering.add("diagonal", (term.operation,), shape, "view", inputs=labels, output=distinct)
-            term = Term(made, distinct)
-        axes = tuple(k for k, label in enumerate(term.labels) if label not in needed)
-        if not axes:
-            return term
-        kept = tuple(label for label in term.labels if label in needed)
-        shape = tuple(size for k, size in enumerate(term.operation.shape) if k not in axes)
-        return Term(self.lowering.total(term.operation, axes), kept)
-
-    def _pair(self, a: Term, b: Term, needed: set[int], output: Labels, sizes: tuple[Size, ...]) -> Term:
-        a, b = self._copied(a), self._copied(b)
-        shared = [label for label in a.labels if label in b.labels]
-        contracted = [label for label in shared if label not in needed]
-        batch = [label for label in shared if label in needed]
-        rows = [label for label in a.labels if label not in shared]
-        columns = [label for label in b.labels if label not in shared]
-        if not contracted:
-            labels = tuple(dict.fromkeys((*a.labels, *b.labels)))
-            labels = tuple(sorted(labels, key=lambda x: output.index(x) if x in output else len(output) + x))
-            labels = next((term.labels for term in (a, b) if set(term.labels) == set(labels)), labels)
-            place = {label: k for k, label in enumerate(labels)}
-            left = self.lowering.view(a.operation, tuple(place[x] for x in a.labels), len(labels))
-            right = self.lowering.view(b.operation, tuple(place[x] for x in b.labels), len(labels))
-            shape = tuple(sizes[label] for label in labels)
-            return Term(self.lowering.add("multiply", (left, right), shape, "buffer"), labels)
-        if self._first(columns, output) < self._first(rows, output):
-            a, b, rows, columns = b, a, columns, rows
-        order = tuple(x for x in output if x in batch) + tuple(x for x in batch if x not in output)
-        a = self._packed(a, (order, rows, contracted))
-        b = self._packed(b, (order, contracted, columns))
-        result = (*order, *rows, *columns)
-        shape = tuple(sizes[label] for label in result)
-        made = self.lowering.add(
-            "matmul", (a.operation, b.operation), shape, "buffer", left=a.labels, right=b.labels, batch=order,
-            rows=tuple(rows), contracted=tuple(contracted), columns=tuple(columns), sizes=sizes,
-        )  # fmt: skip
-        return Term(made, result)
-
-    def _packed(self, term: Term, groups: Sequence[Sequence[int]]) -> Term:
-        """Copy an operand into an array of its own where axes that a product merges do not lie side by side."""
-        batch, *merged = groups
-        places = [[term.labels.index(label) for label in group] for group in merged if len(group) > 1]
-        adjacent = all(group == list(range(group[0], group[0] + len(group))) for group in places)
-        if not places or (adjacent and _mergeable(term.operation, places)):
-            return term
-        wanted = tuple(label for group in groups for label in group)
-        viewed = self._arranged(term, wanted)
-        copy = self.lowering.add("copy", (viewed,), viewed.shape, "buffer")
-        self._copies.setdefault(term.operation, (copy, tuple(term.labels.index(label) for label in wanted)))
-        return Term(copy, wanted)
-
-    def _copied(self, term: Term) -> Term:
-        """A value that an earlier product has copied is read from that copy, whose layout the results of products have."""
-        copy, order = self._copies.get(term.operation, (term.operation, tuple(range(len(term.labels)))))
-        return Term(copy, tuple(term.labels[axis] for axis in order))
-
-    def _first(self, labels: list[int], output: Labels) -> int:
-        return min((output.index(label) for label in labels if label in output), default=len(output))
 
     def _ordered(self, term: Term, output: Labels, sizes: tuple[Size, ...]) -> Operation:
         if term.labels == output:
@@ -427,21 +313,6 @@ class ContractionLowering:
         if not missing:
             return viewed
         return self.lowering.add("copy", (viewed,), tuple(sizes[label] for label in output), "buffer")
-
-
-def _mergeable(operation: Operation, places: Sequence[Sequence[int]]) -> bool:
-    """Tell whether neighbouring axes of a value lie behind one another in its memory, so that NumPy can merge them in a view."""
-    if operation.storage != "view":
-        return True
-    if operation.kind != "align" or operation.operands[0].storage == "view":
-        return False
-    order = [
-        operation.details["labels"].index(label) if label in operation.details["labels"] else -1
-        for label in range(operation.rank)
-    ]
-    return all(
-        order[b] == order[a] + 1 and order[a] >= 0 for group in places for a, b in zip(group, group[1:], strict=False)
-    )
 
 
 def _base_axis(window: Operation, place: int) -> int | None:

@@ -115,7 +115,7 @@ class _Emitter:
 
     def _workspace(self) -> list[str]:
         lines = [
-            f"self.{self.variables.of(op)} = {self.statements.constant(op)}"
+            f"self.{self.variables.of(op)} = {self.statements.constants.constant(op)}"
             for op in self.plan.operations
             if op.storage == "constant"
         ]

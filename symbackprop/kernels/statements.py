@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import sympy
 
-from symbackprop.graph.nodes import argument, axis
-from symbackprop.graph.sizes import Size
+from symbackprop.kernels.constants import Constants
 from symbackprop.kernels.identifiers import Identifiers
+from symbackprop.kernels.matrix_products import MatrixProducts
 from symbackprop.kernels.numbers import Numbers
 from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.plan import Plan
@@ -38,6 +38,8 @@ class Statements:
         self.plan, self.names = plan, names
         self.numbers = Numbers(names)
         self.variables = Variables(plan, names)
+        self.constants = Constants(self.numbers, self.variables, self.expression)
+        self.products = MatrixProducts(self)
         self.loop: Loop | None = None
 
     # ------------------------------------------------------------ loops
@@ -294,6 +296,9 @@ class Statements:
         inputs = ",".join("".join(_LETTERS[label] for label in labels) for labels in operation.details["inputs"])
         return f"{inputs}->{''.join(_LETTERS[label] for label in operation.details['output'])}"
 
+    def _write_matmul(self, operation: Operation, name: str) -> list[str]:
+        return self.products.statement(operation, name)
+
     def _write_diagonal(self, operation: Operation, name: str) -> list[str]:
         inputs, output = operation.details["inputs"], operation.details["output"]
         pattern = f"{''.join(_LETTERS[k] for k in inputs)}->{''.join(_LETTERS[k] for k in output)}"
@@ -364,105 +369,7 @@ class Statements:
         return [f"{name} = _window({self.expression(operation.operands[0])}, ({', '.join(entries)},))"]
 
     def _write_indicator(self, operation: Operation, name: str) -> list[str]:
-        return [f"{name} = {self.indicator(operation)}"]
-
-    def indicator(self, operation: Operation) -> str:
-        """The condition as an array of 0 and 1."""
-        rank = operation.rank
-        values: dict[sympy.Symbol, str] = {}
-        for k, size in enumerate(operation.shape):
-            places = ", ".join(":" if j == k else "None" for j in range(rank))
-            values[axis(k)] = f"np.arange({self.numbers.size(size)})" + (f"[{places}]" if rank > 1 else "")
-        for k, operand in enumerate(operation.operands):
-            values[argument(k)] = self.expression(operand)
-        code = self._affine(operation.details["condition"], values)
-        shape = ", ".join(self.numbers.size(size) for size in operation.shape)
-        return f"np.broadcast_to({code} {operation.details['relation']} 0, ({shape},))"
-
-    def _affine(self, expression: sympy.Expr, values: dict[sympy.Symbol, str]) -> str:
-        terms = []
-        for term in sorted(sympy.Add.make_args(expression), key=str):
-            found = [symbol for symbol in sorted(term.free_symbols, key=str) if symbol in values]
-            if not found:
-                terms.append(f"({self.numbers.size(term)})")
-                continue
-            coefficient = term.coeff(found[0])
-            terms.append(
-                values[found[0]] if coefficient == 1 else f"({self.numbers.size(coefficient)}) * {values[found[0]]}"
-            )
-        return "(" + " + ".join(terms) + ")"
-
-    def constant(self, operation: Operation) -> str:
-        """An array that depends on sizes alone, for the workspace."""
-        shape = ", ".join(self.numbers.size(size) for size in operation.shape)
-        if operation.kind == "fill":
-            return f"np.full(({shape},), {self.numbers.number(operation.details['value'])}, dtype)"
-        if operation.kind == "zero_row":
-            return f"np.zeros({shape} if {shape} >= 32 else (), dtype)"
-        if operation.kind == "row_starts":
-            count = self.numbers.size(operation.details["count"])
-            rows = [self.numbers.size(size) for size in operation.shape]
-            return f"{count} * np.arange({' * '.join(f'({size})' for size in rows)}).reshape({', '.join(rows)})"
-        if operation.kind == "places":
-            return self._places(operation)
-        if operation.kind == "logical_not":
-            return f"~self.{self.variables.of(operation.operands[0].base)}"
-        if operation.kind == "coordinate":
-            return f"np.arange({shape}).astype(dtype)"
-        return self.indicator(operation)
-
-    def _places(self, operation: Operation) -> str:
-        steps = ", ".join(
-            f"(({', '.join(map(self.numbers.size, coefficients))},), {self.numbers.size(offset)})"
-            for coefficients, offset in operation.details["steps"]
-        )
-        source, target = (", ".join(map(self.numbers.size, operation.details[key])) for key in ("source", "target"))
-        return f"_places(({steps},), ({source},), ({target},))"
-
-    # ------------------------------------------------------------ products
-
-    def _write_matmul(self, operation: Operation, name: str) -> list[str]:
-        d = operation.details
-        batch, rows, contracted, columns, sizes = d["batch"], d["rows"], d["contracted"], d["columns"], d["sizes"]
-        left = self._arranged(operation.operands[0], d["left"], (batch, rows, contracted), sizes)
-        right = self._arranged(operation.operands[1], d["right"], (batch, contracted, columns), sizes)
-        if operation.storage == "scalar":
-            return [f"{name} = np.dot({left}, {right})"]
-        out = self.out(operation)
-        if len(rows) > 1 or len(columns) > 1:
-            groups = [*([label] for label in batch), *([rows] if rows else []), *([columns] if columns else [])]
-            out = f"{out}.reshape({', '.join(self._count(group, sizes) for group in groups)})"
-        if rows and columns and not batch:
-            code = f"_matmul({left}, {right}, {out})"
-        elif batch:
-            if not rows:
-                left, out = f"{left}[..., None, :]", f"{out}[..., None, :]" if columns else f"{out}[..., None]"
-            if not columns:
-                right, out = f"{right}[..., None]", f"{out}[..., None]"
-            code = f"np.matmul({left}, {right}, out={out})"
-        else:
-            code = f"np.dot({left}, {right}, out={out})"
-        return [f"{name} = {code}"] if out == self.out(operation) else [code, f"{name} = {self.out(operation)}"]
-
-    def _count(self, labels: Sequence[int], sizes: Sequence[Size]) -> str:
-        return " * ".join(
-            f"({self.numbers.size(sizes[label])})" if sizes[label].is_Add else self.numbers.size(sizes[label])
-            for label in labels
-        )
-
-    def _arranged(
-        self, operation: Operation, labels: Sequence[int], groups: Sequence[Sequence[int]], sizes: Sequence[Size]
-    ) -> str:
-        wanted = [label for group in groups for label in group]
-        order = [list(labels).index(label) for label in wanted]
-        code = self.expression(operation)
-        if order != list(range(len(order))):
-            code += ".T" if order == list(reversed(range(len(order)))) else f".transpose({', '.join(map(str, order))})"
-        batch, *rest = groups
-        if any(len(group) > 1 for group in rest):
-            parts = [*([label] for label in batch), *(group for group in rest if group)]
-            code += f".reshape({', '.join(self._count(group, sizes) for group in parts)})"
-        return code
+        return [f"{name} = {self.constants.indicator(operation)}"]
 
 
 def _axes(axes: tuple[int, ...]) -> str:
