@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tracemalloc
 from typing import Any
 
@@ -219,3 +220,15 @@ def test_an_open_function_is_asked_for() -> None:
     value, gradients = kernel.loss_and_grad(params, inputs, functions={"phi": np.sin, "phi'": np.cos})
     assert value == pytest.approx(np.sin([1.0, 2.0, 3.0]).sum())
     np.testing.assert_allclose(gradients["w"], np.cos([1.0, 2.0, 3.0]))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 6e-7), (np.float64, 4e-16)])
+def test_the_error_function_is_right_everywhere(dtype: Any, tolerance: float) -> None:
+    kernel = sb.derive(sb.parse("dim n = 4\ninput x[n]\nparam w[n]\ny = erf(w)\nL = x^T y\nminimize L\noutput y")).kernel()
+    points = np.concatenate([np.linspace(-7, 7, 20_001), [0.0, 1e-30, -1e-20, 40.0, -40.0]]).astype(dtype)
+    given = {"x": np.ones_like(points)}
+    wanted = np.array([math.erf(float(point)) for point in points])
+    found = kernel.predict({"w": points}, given)["y"]
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=0)
+    assert kernel.predict({"w": np.array([np.inf, -np.inf], dtype)}, {"x": np.ones(2, dtype)})["y"].tolist() == [1.0, -1.0]
