@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from symbackprop.checking.checker import Progress
     from symbackprop.checking.report import CheckReport
 
-EXAMPLE = "d2l_mlp"
-"""The built-in model that stands in where none is named: one hidden layer, with bias."""
-
 
 def parse(text: str | bytes, *, name: str = "model", filename: str = "<text>") -> Model:
     """Return the model of an equation text. Raises EquationError with the position of what is wrong."""

@@ -192,6 +192,51 @@ def _generate(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _footprint(options: argparse.Namespace) -> int:
+    if options.show_model:
+        return _show_model(options)
+    from symbackprop.footprint import footprint_of
+    from symbackprop.footprint.report import Report
+
+    sizes = _sizes(options.sizes)
+    batch = options.batch
+    if options.model != "mlp":
+        options.batch = None  # there it is the batch of the numbers, here that of the flags of mlp
+    model = _model(options)
+    if batch is not None and options.model != "mlp":
+        if model.batch is None:
+            raise UsageError(f"--batch: {model.name} has no batch dimension; --sizes gives any other")
+        sizes.setdefault(model.batch, batch)
+    memory = None if options.memory is None else _bytes(options.memory)
+    with _progress(f"planning {model.name}"):
+        report = Report(footprint_of(model, options.checkpoint), sizes, options.dtype, options.optimizer, memory)
+        text = report.json() if options.json else report.text()
+    _print(text)
+    return DONE
+
+
+def _sizes(text: str) -> dict[str, int]:
+    sizes = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, number = part.partition("=")
+        if not number.strip().isdecimal() or not number.strip().isascii() or not 1 <= int(number[:12]) < 2**31:
+            raise UsageError(f"--sizes {part[:80]!r}: NAME=SIZE with a whole number from 1 to 2147483647 is needed")
+        sizes[name.strip()] = int(number)
+    return sizes
+
+
+def _bytes(text: str) -> int:
+    import re
+
+    units = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+    units |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,6})?) ?([A-Za-z]*)", text, flags=re.ASCII)
+    amount = 0 if found is None or found[2] not in units else int(float(found[1]) * units[found[2]])
+    if amount < 1:
+        raise UsageError(f"--memory {text[:40]!r}: an amount such as 24GiB, 800MB or 1000000 is needed")
+    return amount
+
+
 def _module_name(name: str) -> str:
     """Return a file name (without suffix) that Python can import."""
     import keyword
@@ -237,4 +282,4 @@ def _models(options: argparse.Namespace) -> int:
     return DONE
 
 
-_COMMANDS = {"derive": _derive, "generate": _generate, "check": _check, "models": _models}
+_COMMANDS = {"derive": _derive, "generate": _generate, "check": _check, "footprint": _footprint, "models": _models}

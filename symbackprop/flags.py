@@ -81,6 +81,19 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--kernel", metavar="FILE", help="check this generated module instead of a fresh one")
     check.add_argument("--json", action="store_true", help="print the report as JSON")
     _model_arguments(check)
+    footprint = command(
+        "footprint", "MODEL", "say what training and prediction cost in memory and arithmetic",
+        "What is printed is read from the plan that the kernel follows.",
+    )  # fmt: skip
+    footprint.add_argument("--sizes", metavar="h=512,...", default="", help="sizes of dimensions (default: those of the model)")
+    footprint.add_argument("--dtype", metavar="TYPE", default="float32", help="float32 or float64 (default float32)")
+    footprint.add_argument("--optimizer", metavar="NAME", default="sgd", help="sgd, momentum or adam (default sgd)")
+    footprint.add_argument("--memory", metavar="24GiB", help="say which batch fits so much memory")
+    footprint.add_argument(
+        "--checkpoint", type=_positive, metavar="K", help="of the kernel that `generate --checkpoint K` writes"
+    )
+    footprint.add_argument("--json", action="store_true", help="print the report as JSON")
+    _model_arguments(footprint)
     models = command("models", "[NAME]", "list the built-in models, or print one")
     models.add_argument("name", nargs="?", metavar="NAME", help="print the equations of this model")
     models.add_argument("--json", action="store_true", help="print JSON")

@@ -13,7 +13,7 @@ import symbackprop
 PACKAGE = Path(symbackprop.__file__).parent
 ORDER = (
     "errors", "writing", "functions", "graph", "models", "language", "perceptron", "simplify", "derivation", "render",
-    "kernels", "algebra", "checking", "entries", "builder", "api", "flags", "cli",
+    "kernels", "footprint", "algebra", "checking", "entries", "builder", "api", "flags", "cli",
 )  # fmt: skip
 """A part may import the parts before it."""
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-import sympy
-
 from symbackprop import __version__
 from symbackprop.derivation.derived import DerivedGraph, derive_graph
 from symbackprop.graph.model import Model
@@ -130,16 +128,9 @@ class _Emitter:
 
     def _blocks(self, loop: Loop) -> str:
         rows = self.plan.rows_in(loop)
-        width: dict[str, Size] = {"float": sympy.S.Zero, "bool": sympy.S.Zero, "int": sympy.S.Zero}
-        for array, shape in (*rows.whole, *rows.scratch):
-            width[array.dtype] += sympy.Mul(*(shape[1:]))
-        for value in rows.sliced:
-            width[value.dtype] += sympy.Mul(*value.shape[1:])
-        parts = [
-            f"{scale}({self.numbers.size(sympy.expand(width[kind]))})"
-            for kind, scale in (("float", "dtype.itemsize * "), ("int", "8 * "), ("bool", ""))
-            if width[kind] != 0
-        ]
+        width = self.plan.row_width(loop)
+        scales = (("float", "dtype.itemsize * "), ("int", "8 * "), ("bool", ""))
+        parts = [f"{scale}({self.numbers.size(width[kind])})" for kind, scale in scales if width[kind] != 0]
         arrays = [f"self.{self.variables.of_array(array, shape)}" for array, shape in rows.whole]
         arrays += [f"self.{self.variables.of(value)}" for value in rows.constants]
         scratch = [f"({self._shape(shape[1:])}, {self._dtype(array)})" for array, shape in rows.scratch]

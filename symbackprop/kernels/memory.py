@@ -12,7 +12,7 @@ import sympy
 
 from symbackprop.graph.sizes import Shape, Size
 from symbackprop.kernels.operations import Operation
-from symbackprop.kernels.schedule import ELEMENTWISE, Loop, Step, is_row_wise, operations_of
+from symbackprop.kernels.schedule import ELEMENTWISE, Loop, Step, operations_of
 
 IN_PLACE = ELEMENTWISE - {"greater", "greater_equal", "equal", "logical_not", "copy", "erf"} | {"add_at_class"}
 """Operations that may write over an operand: any of them, but only the first where they change a few of its entries."""
@@ -160,8 +160,3 @@ def _holds(capacity: Size, need: Size) -> bool:
     if not symbols or not spare.is_polynomial(*symbols):
         return bool(symbols == [] and spare >= 0)
     return all(coefficient >= 0 for coefficient in sympy.Poly(spare, *symbols).coeffs())
-
-
-def rows_of(loop: Loop, operation: Operation) -> bool:
-    """Tell whether a loop works an operation row by row (it may also add its results up)."""
-    return operation in loop.operations and operation not in loop.accumulated and is_row_wise(operation, loop.length)

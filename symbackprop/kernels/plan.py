@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+import sympy
+
 from symbackprop.derivation.derived import DerivedGraph
-from symbackprop.graph.sizes import Shape
+from symbackprop.graph.sizes import Shape, Size
 from symbackprop.kernels.lowering import Lowering
 from symbackprop.kernels.memory import Array, assign
 from symbackprop.kernels.operations import Operation
@@ -73,6 +75,16 @@ class Plan:
                 else:
                     sliced.setdefault(value)
         return LoopRows(tuple(whole), tuple(scratch), tuple(sliced), tuple(constants))
+
+    def row_width(self, loop: Loop) -> dict[str, Size]:
+        """Return how many entries of each dtype one row of a loop's arrays has, which decides how many rows a turn works."""
+        rows = self.rows_in(loop)
+        width: dict[str, Size] = dict.fromkeys(("float", "int", "bool"), sympy.S.Zero)
+        for array, shape in (*rows.whole, *rows.scratch):
+            width[array.dtype] += sympy.Mul(*shape[1:])
+        for value in rows.sliced:
+            width[value.dtype] += sympy.Mul(*value.shape[1:])
+        return {dtype: sympy.expand(entries) for dtype, entries in width.items()}
 
     def needed(self, targets: Iterable[Operation]) -> tuple[list[Step], frozenset[Operation]]:
         """Return the steps that compute the targets, in order, and the operations that are needed of them."""

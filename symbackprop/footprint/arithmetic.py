@@ -1,0 +1,24 @@
+"""Multiply-adds: those of the products (matrix products, dots, sums as products with ones) that a kernel makes."""
+
+from __future__ import annotations
+
+import sympy
+
+from symbackprop.graph.sizes import Size
+from symbackprop.kernels.operations import Operation
+
+
+def multiply_adds(operation: Operation) -> Size:
+    """The number of multiply-adds of one operation: 0 for what works entry by entry."""
+    if operation.kind == "matmul":
+        details = operation.details
+        labels = (*details["batch"], *details["rows"], *details["contracted"], *details["columns"])
+        return sympy.Mul(*[details["sizes"][label] for label in labels])
+    if operation.kind in ("dot", "vecdot", "sum_last", "sum_first"):
+        return sympy.Mul(*operation.operands[0].shape)
+    if operation.kind == "einsum":
+        sizes: dict[int, Size] = {}
+        for operand, labels in zip(operation.operands, operation.details["inputs"], strict=True):
+            sizes.update(zip(labels, operand.shape, strict=True))
+        return sympy.Mul(*sizes.values())
+    return sympy.S.Zero

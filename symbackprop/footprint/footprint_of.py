@@ -1,0 +1,196 @@
+"""The footprint of a model: by layer, as polynomials in its sizes, and in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import sympy
+
+from symbackprop.derivation.derived import derive_graph
+from symbackprop.errors import SizeError, UsageError
+from symbackprop.footprint import memory_use as use
+from symbackprop.footprint.arithmetic import multiply_adds
+from symbackprop.graph.model import Model
+from symbackprop.graph.names import Adjoint, parse_name
+from symbackprop.graph.sizes import Shape, dimension
+from symbackprop.kernels.operations import Operation
+from symbackprop.kernels.plan import Plan, make_plan
+from symbackprop.kernels.recompute import layers
+
+FLOATS = {"float32": 4, "float64": 8}
+OPTIMIZERS = {"sgd": 0, "momentum": 1, "adam": 2}
+"""Copies of the parameters that an optimizer keeps."""
+
+
+PART = "part of "
+"""Before the name of an equation: a result within its right-hand side, which has no name of its own."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer: its equations, the shape of what it gives, its parameters, and its multiply-adds as polynomials.
+
+    saved holds the results that the backward pass reads, each with its bytes and the equations that read it.
+    """
+
+    equations: tuple[str, ...]
+    shape: Shape
+    parameters: sympy.Expr
+    saved: tuple[tuple[str, sympy.Expr, tuple[str, ...]], ...]
+    forward: sympy.Expr
+    backward: sympy.Expr
+
+
+class Footprint:
+    """What a plan costs. Symbolic values are polynomials in the dimensions and `memory_use.FLOAT_BYTES`."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.model = plan.derived.model
+
+    # ------------------------------------------------------------ polynomials
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers: a new one begins where a parameter enters."""
+        derived, number = self.plan.derived, layers(self.plan.derived)
+        entered: dict[str, int] = {}
+        for equation in derived.forward:
+            for name in derived.graph.influences[equation.name]:
+                entered.setdefault(name, number[equation.name])
+
+        def layer_of(op: Operation) -> int:
+            if op.equation in number:
+                return number[op.equation]
+            meaning = parse_name(op.equation)
+            value = meaning.by if isinstance(meaning, Adjoint) else ""
+            return number.get(value, entered.get(value, 0))
+
+        saved = use.saved(self.plan)
+        parameters = {leaf.name: sympy.Mul(*leaf.shape) for leaf in self.model.leaves_of_kind("parameter")}
+        result = []
+        for k in range(max(number.values(), default=0) + 1):
+            equations = [equation for equation in derived.forward if number[equation.name] == k]
+            own = [op for op in self.plan.operations if op.equation and layer_of(op) == k]
+            forward = [op for op in own if op.equation in number]
+            result.append(
+                Layer(
+                    tuple(equation.name for equation in equations),
+                    max((equation.node.shape for equation in reversed(equations)), key=len),
+                    sympy.Add(*[count for name, count in parameters.items() if entered.get(name) == k]),
+                    tuple(
+                        (op.name or PART + op.equation, use.entry_bytes(op.dtype) * sympy.Mul(*op.shape), saved[op])
+                        for op in forward
+                        if op in saved
+                    ),
+                    sympy.expand(sympy.Add(*[multiply_adds(op) for op in forward])),
+                    sympy.expand(sympy.Add(*[multiply_adds(op) for op in own if op not in forward])),
+                )
+            )
+        return tuple(result)
+
+    @cached_property
+    def parameters(self) -> sympy.Expr:
+        """The number of parameters."""
+        return sympy.Add(*[sympy.Mul(*leaf.shape) for leaf in self.model.leaves_of_kind("parameter")])
+
+    @cached_property
+    def given_bytes(self) -> sympy.Expr:
+        """The bytes of a batch of inputs and targets."""
+        given = [leaf for leaf in self.plan.derived.graph.declarations if leaf.kind in ("input", "target")]
+        kinds = ["float" if leaf.classes is None else "int" for leaf in given]
+        parts = [use.entry_bytes(kind) * sympy.Mul(*leaf.shape) for kind, leaf in zip(kinds, given, strict=True)]
+        return sympy.expand(sympy.Add(*parts))
+
+    @cached_property
+    def array_bytes(self) -> sympy.Expr:
+        """The bytes of the workspace's arrays, gradients included; its constants and the loops' scratch come on top."""
+        return use.array_bytes(self.plan)
+
+    @cached_property
+    def gradient_bytes(self) -> sympy.Expr:
+        """The bytes of the gradients, which are arrays of the workspace."""
+        return use.gradient_bytes(self.plan)
+
+    @cached_property
+    def saved_bytes(self) -> sympy.Expr:
+        """The bytes that the backward pass reads of the forward pass; values in one array are counted once."""
+        arrays = {self.plan.array_of.get(op, op): op for op in use.saved(self.plan)}
+        return sympy.expand(sympy.Add(*[use.entry_bytes(op.dtype) * sympy.Mul(*op.shape) for op in arrays.values()]))
+
+    def multiply_adds(self, *, backward: bool) -> sympy.Expr:
+        """The multiply-adds of one pass over a batch."""
+        return sympy.expand(sympy.Add(*[layer.backward if backward else layer.forward for layer in self.layers]))
+
+    # ------------------------------------------------------------ numbers
+
+    def numbers(self, sizes: Mapping[str, int], dtype: str = "float32") -> dict[sympy.Symbol, int]:
+        """Return the number of every dimension and the bytes of a float.
+
+        sizes come before the model's defaults. Raises SizeError naming the dimensions that have no number, UsageError for an
+        unknown dimension or dtype.
+        """
+        if dtype not in FLOATS:
+            raise UsageError(f"there is no dtype {dtype!r} here; there are {', '.join(FLOATS)}")
+        unknown = sorted(set(sizes) - set(self.model.dimensions))
+        if unknown:
+            raise UsageError(f"the model has no dimension {', '.join(unknown)}")
+        known = {**{name: size for name, size in self.model.dimensions.items() if size is not None}, **sizes}
+        missing = [name for name in self.model.dimensions if name not in known]
+        if missing:
+            raise SizeError(f"no size is given for {', '.join(missing)}")
+        return {**{dimension(name): size for name, size in known.items()}, use.FLOAT_BYTES: FLOATS[dtype]}
+
+    def workspace_bytes(self, numbers: Mapping[sympy.Symbol, int]) -> int:
+        """The bytes that a Workspace of these sizes allocates."""
+        arrays = use.value_at(self.array_bytes, numbers)
+        return arrays + use.constant_bytes(self.plan, numbers) + use.scratch_bytes(self.plan, numbers)
+
+    def training_bytes(self, numbers: Mapping[sympy.Symbol, int], optimizer: str = "sgd") -> int:
+        """The bytes of training: parameters, the optimizer's copies of them, a batch, the workspace with the gradients."""
+        parameters = use.value_at(self.parameters * use.FLOAT_BYTES, numbers) * (1 + self.training_copies(optimizer))
+        return parameters + use.value_at(self.given_bytes, numbers) + self.workspace_bytes(numbers)
+
+    def training_copies(self, optimizer: str) -> int:
+        """The copies of the parameters that an optimizer keeps. Raises UsageError for an unknown one."""
+        if optimizer not in OPTIMIZERS:
+            raise UsageError(f"there is no optimizer {optimizer!r}; there are {', '.join(OPTIMIZERS)}")
+        return OPTIMIZERS[optimizer]
+
+    def prediction_bytes(self, numbers: Mapping[sympy.Symbol, int]) -> int:
+        """The bytes that prediction touches: parameters, a batch of inputs, and the arrays that `predict` fills."""
+        _, needed = self.plan.needed(self.plan.outputs.values())
+        arrays = dict.fromkeys(self.plan.array_of[op] for op in needed if op in self.plan.array_of)
+        filled = [use.entry_bytes(array.dtype) * array.entries for array in arrays if array.loop is None]
+        inputs = [leaf for leaf in self.plan.derived.graph.declarations if leaf.kind == "input"]
+        filled += [
+            use.entry_bytes("float" if leaf.classes is None else "int") * sympy.Mul(*leaf.shape) for leaf in inputs
+        ]
+        return use.value_at(sympy.Add(self.parameters * use.FLOAT_BYTES, *filled), numbers)
+
+    def largest_batch(self, memory: int, numbers: Mapping[sympy.Symbol, int], optimizer: str = "sgd") -> int:
+        """Return the largest batch with which training fits into so many bytes; 0 where not even one example does.
+
+        Raises UsageError for a model without a batch dimension.
+        """
+        if self.model.batch is None:
+            raise UsageError("the model has no batch dimension, so that there is no largest batch")
+        batch = dimension(self.model.batch)
+
+        def fits(count: int) -> bool:
+            return self.training_bytes({**numbers, batch: count}, optimizer) <= memory
+
+        low, high = 0, 1
+        while fits(high) and high < 2**31:
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if fits(middle) else (low, middle)
+        return low
+
+
+def footprint_of(model: Model, checkpoint: int | None = None) -> Footprint:
+    """Return the footprint of a model's kernel; ``checkpoint`` is that of `make_plan`."""
+    return Footprint(make_plan(derive_graph(model, batched=True), checkpoint))

@@ -1,0 +1,93 @@
+"""Bytes: of the arrays of a workspace, of what is given, and of what the backward pass reads of the forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import sympy
+
+from symbackprop.graph.nodes import axis
+from symbackprop.graph.sizes import Size
+from symbackprop.kernels.operations import Operation
+from symbackprop.kernels.plan import Plan
+from symbackprop.kernels.schedule import CACHE, Loop
+
+FLOAT_BYTES = sympy.Symbol("bytes_of_a_float", integer=True, positive=True)
+"""The bytes of a float: 4 or 8."""
+
+INTEGER_BYTES = 8
+SHORT_ROW = 32
+"""A row of zeros shorter than this is a single zero (see `Constants.constant`)."""
+
+
+def entry_bytes(dtype: str) -> sympy.Expr:
+    """The bytes of one entry."""
+    return {"float": FLOAT_BYTES, "int": sympy.Integer(INTEGER_BYTES), "bool": sympy.S.One}[dtype]
+
+
+def array_bytes(plan: Plan) -> sympy.Expr:
+    """The bytes of the workspace's arrays that hold results: a polynomial in the sizes."""
+    arrays = [array for array in plan.arrays if array.loop is None]
+    return sympy.expand(sympy.Add(*[entry_bytes(array.dtype) * array.entries for array in arrays]))
+
+
+def gradient_bytes(plan: Plan) -> sympy.Expr:
+    """The part of `array_bytes` that the gradients are."""
+    arrays = dict.fromkeys(plan.array_of[op] for op in plan.gradients.values() if op in plan.array_of)
+    return sympy.expand(sympy.Add(*[entry_bytes(array.dtype) * array.entries for array in arrays]))
+
+
+def constant_bytes(plan: Plan, numbers: Mapping[sympy.Symbol, int]) -> int:
+    """The bytes of arrays that depend on sizes alone: ones, masks, positions."""
+    return sum(_constant(op, numbers) for op in plan.operations if op.storage == "constant")
+
+
+def _constant(op: Operation, numbers: Mapping[sympy.Symbol, int]) -> int:
+    sizes = [value_at(size, numbers) for size in op.shape]
+    item = numbers[FLOAT_BYTES]
+    entries = 1
+    for size in sizes:
+        entries *= size
+    if op.kind == "zero_row":
+        return item * (entries if entries >= SHORT_ROW else 1)
+    if op.kind in ("fill", "coordinate"):
+        return item * entries
+    if op.kind == "row_starts":
+        return INTEGER_BYTES * entries
+    if op.kind == "indicator":  # broadcast along the axes that its condition does not speak of
+        spoken = [size for k, size in enumerate(sizes) if op.details["condition"].has(axis(k))]
+        return sympy.prod(spoken) if spoken else 1
+    return entries if op.kind == "logical_not" else 0
+
+
+def rows_of(plan: Plan, loop: Loop, numbers: Mapping[sympy.Symbol, int]) -> int:
+    """How many rows one turn of a loop works: as many as the cache holds, as the generated module decides it."""
+    width = plan.row_width(loop)
+    row_bytes = sum(value_at(entry_bytes(dtype) * entries, numbers) for dtype, entries in width.items())
+    return min(value_at(loop.length, numbers), max(1, CACHE // row_bytes))
+
+
+def scratch_bytes(plan: Plan, numbers: Mapping[sympy.Symbol, int]) -> int:
+    """The bytes of the scratch arrays of the loops."""
+    total = 0
+    for loop in plan.loops:
+        entries = [entry_bytes(array.dtype) * sympy.Mul(*shape[1:]) for array, shape in plan.rows_in(loop).scratch]
+        total += rows_of(plan, loop, numbers) * value_at(sympy.Add(*entries), numbers)
+    return total
+
+
+def saved(plan: Plan) -> dict[Operation, tuple[str, ...]]:
+    """The results of the forward pass that the backward pass reads, with the equations that read them."""
+    backward = {equation.name for equation in plan.derived.backward}
+    found: dict[Operation, dict[str, None]] = {}
+    for op in plan.operations:
+        for operand in op.operands if op.equation in backward else ():
+            base = operand.base
+            if base.storage in ("buffer", "fresh") and base.equation not in backward and base.shape:
+                found.setdefault(base, {})[op.equation] = None
+    return {base: tuple(readers) for base, readers in found.items()}
+
+
+def value_at(size: Size, numbers: Mapping[sympy.Symbol, int]) -> int:
+    """The whole number that an expression in sizes is."""
+    return int(size.xreplace({symbol: sympy.Integer(numbers[symbol]) for symbol in size.free_symbols}))
