@@ -223,7 +223,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         # ∂L/∂μ = −(∂L/∂R)ᵀ 𝟏
         d_mu = np.dot(w.ones, d_r, out=w.d_mu)
         d_mu = np.negative(d_mu, out=w.d_mu)
-        # ∂L/∂Σ = ½ (Σ⁻ᵀ − Σ⁻ᵀ Rᵀ R Σ⁻ᵀ/n)
+        # ∂L/∂Σ = ½ (Σ⁻¹ − Σ⁻¹ Rᵀ R Σ⁻¹/n)ᵀ
         d_Sigma_part_3 = _matmul(r.T, r, w.Sigma_part)
         d_Sigma_part_2 = _matmul(ell_part_3, d_Sigma_part_3, w.Sigma)
         d_Sigma_part = _matmul(ell_part_3.T, d_Sigma_part_2.T, w.Sigma_part)
@@ -280,4 +280,4 @@ def _pieces(count, largest):
     largest = max(16, largest // 16 * 16)
     piece = -(-count // (16 * -(-count // largest))) * 16
     return [(start, start + piece) for start in range(0, count, piece)]
-# symbackprop-seal:52de5ba881f727fb
+# symbackprop-seal:af7e1750a6801567

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import permutations
 from typing import Any
 
 import sympy
 
+from symbackprop.graph.build import transpose
 from symbackprop.graph.nodes import (
     Contraction,
     Coordinate,
@@ -95,7 +97,7 @@ class Lowering:
         if isinstance(node, Pointwise):
             return self.pointwise.lower(node)
         if isinstance(node, Contraction):
-            return self.contraction.lower(node)
+            return self._turned(node) or self.contraction.lower(node)
         if isinstance(node, Reduction):
             return self.reductions.lower(node)
         if isinstance(node, Indicator):
@@ -104,6 +106,14 @@ class Lowering:
             return self.add("coordinate", (), node.shape, "constant")
         assert isinstance(node, MatrixFunction)
         return self.add(node.kind, (self.of(node.operands[0]),), node.shape, "fresh")
+
+    def _turned(self, node: Contraction) -> Operation | None:
+        """Return a view of the same contraction with its axes in another order, where that has been computed."""
+        for order in list(permutations(range(node.rank)))[1:] if 1 < node.rank <= 3 else ():
+            made = self.values.get(transpose(node, order))
+            if made is not None:
+                return self.view(made, order, node.rank)
+        return None
 
     def view(self, operation: Operation, labels: Labels, rank: int) -> Operation:
         """Return an operation's value with one axis for each of ``rank`` labels, of length 1 where it lacks the label."""

@@ -145,11 +145,20 @@ def transpose(formula: Formula) -> Formula:
     """The transpose; of a product it is written out where that removes one: (Aᵀ 1)ᵀ = 1ᵀ A."""
     if isinstance(formula, Transpose):
         return formula.operand
+    if isinstance(formula, Product) and all(_is_scalar(factor) for factor in formula.factors[:-1]):
+        return Product((*formula.factors[:-1], transpose(formula.factors[-1])))
     if isinstance(formula, Product) and any(isinstance(factor, Transpose) for factor in formula.factors):
         return Product(tuple(transpose(factor) for factor in reversed(formula.factors)))
     if isinstance(formula, Quotient) and not formula.elementwise:
         return Quotient(transpose(formula.above), formula.below)
     return Transpose(formula)
+
+
+def _is_scalar(factor: Formula) -> bool:
+    """Tell whether a factor is a number, a named scalar or a quotient of these."""
+    if isinstance(factor, Quotient):
+        return _is_scalar(factor.above) and _is_scalar(factor.below)
+    return isinstance(factor, Number) or (isinstance(factor, Symbol) and factor.rank == 0)
 
 
 def flip(sign: int, formula: Formula) -> tuple[int, Formula]:

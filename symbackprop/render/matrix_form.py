@@ -11,6 +11,7 @@ from collections.abc import Callable
 import sympy
 
 from symbackprop.functions import scalar
+from symbackprop.graph.build import transpose as transposed
 from symbackprop.graph.nodes import (
     Contraction,
     Indicator,
@@ -26,7 +27,7 @@ from symbackprop.graph.nodes import (
 from symbackprop.render.build import add, chain, flip, place_in_product, transpose
 from symbackprop.render.chain_form import ChainForm
 from symbackprop.render.forms import NoMatrixForm, Order, is_identity
-from symbackprop.render.formula import Call, Formula, Identity, Inverse, Norm, Number, Ones, Power
+from symbackprop.render.formula import Call, Formula, Identity, Inverse, Norm, Number, Ones, Power, Transpose, parts
 from symbackprop.render.pointwise_form import PointwiseForm
 
 
@@ -55,7 +56,7 @@ class MatrixForm:
         if isinstance(node, Leaf):
             return self.name(node)
         if isinstance(node, Pointwise):
-            return self._pointwise(node)
+            return self._oriented(node)
         if isinstance(node, Contraction):
             return self._contraction(node)
         if isinstance(node, Reduction):
@@ -66,6 +67,16 @@ class MatrixForm:
         if isinstance(node, Indicator):
             return self._indicator(node)
         raise NoMatrixForm
+
+    def _oriented(self, node: Pointwise) -> Formula:
+        """A pointwise matrix, or the transpose of its transpose where that has fewer signs: Aᵀ ⊙ Bᵀ is (A ⊙ B)ᵀ."""
+        formula = self._pointwise(node)
+        if node.rank == 2 and (signs := _transposes(formula)) > 1:
+            flipped = transposed(node, (1, 0))
+            turned = self._pointwise(flipped) if isinstance(flipped, Pointwise) else formula
+            if _transposes(turned) + 1 < signs:
+                return transpose(turned)
+        return formula
 
     def _indicator(self, node: Indicator) -> Formula:
         if is_identity(node):
@@ -170,3 +181,7 @@ def _swapped(node: Indicator) -> Indicator | None:
     condition = node.condition.xreplace({axis(0): axis(1), axis(1): axis(0)})
     labels = tuple(tuple(1 - label for label in own) for own in node.labels)
     return Indicator((node.relation, condition), node.operands, labels, node.shape[::-1])
+
+
+def _transposes(formula: Formula) -> int:
+    return sum(isinstance(part, Transpose) for part in parts(formula))

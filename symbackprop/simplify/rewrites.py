@@ -62,7 +62,7 @@ def _match(node: Pointwise, pattern: Pattern) -> Node | None:
             symbols[argument(position)] = argument(len(factors))
             factors.append((other, tuple(place[label] for label in labels)))
     symbols[argument(len(pattern.operands))] = argument(len(factors))
-    factors.append((pattern.reference, tuple(place[k] for k in range(pattern.reference.rank))))
+    factors.append((pattern.reference, tuple(place[label] for label in pattern.axes)))
     replaced = _put(node.expression, pattern.expression.xreplace(symbols), pattern.replacement.xreplace(symbols))
     return None if replaced is None else pointwise(replaced, factors, node.shape)
 

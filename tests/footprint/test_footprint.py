@@ -122,9 +122,9 @@ def test_the_multiply_adds_are_those_of_a_run(name: str) -> None:
 
 
 LARGE = {
-    "batch_norm": 40_000, "causal_attention": 400, "d2l_mlp": 2_000, "d2l_mlp_no_bias": 2_000, "elastic_net_mlp": 30_000,
-    "embedding_classifier": 1_500, "layer_norm": 40_000, "mlp_classifier": 2_000, "ridge_regression": 120_000,
-    "small_cnn": 400, "softmax_regression": 6_000, "tied_autoencoder": 15_000,
+    "batch_norm": 40_000, "causal_attention": 1_200, "d2l_mlp": 2_000, "d2l_mlp_no_bias": 2_000, "elastic_net_mlp": 30_000,
+    "embedding_classifier": 4_000, "layer_norm": 40_000, "mlp_classifier": 2_000, "ridge_regression": 240_000,
+    "small_cnn": 1_200, "softmax_regression": 30_000, "tied_autoencoder": 15_000,
 }  # fmt: skip
 """A batch for each model with which its data exceed 8 MB. Inverses are NumPy's own arrays, and the Gaussian is not among them."""
 
@@ -170,7 +170,7 @@ def test_recomputing_saves_memory_and_costs_arithmetic() -> None:
     numbers = plain.numbers({})
     assert recomputed.workspace_bytes(numbers) < 0.7 * plain.workspace_bytes(numbers)
     more = value_at(work(recomputed), numbers) / value_at(work(plain), numbers)
-    assert 1.2 < more < 1.4  # a forward pass of three, but for the last group
+    assert 1.15 < more < 1.25  # 9 of the 47 products: in three groups of four layers, all but the last layer of each
 
 
 def work(footprint: Footprint) -> Any:

@@ -205,3 +205,11 @@ def test_checkpoints_keep_every_so_many_layers() -> None:
         kept[every] = len([a for a in plan.arrays if [str(size) for size in a.shape] == ["n", "h"]])
     assert kept[None] == kept[1] > kept[3] > 3  # 3 checkpoints, a group of 3, and what the cotangents take turns in
     assert kept[3] <= 3 + 3 + 3 and kept[4] <= 2 + 4 + 3
+
+
+@pytest.mark.parametrize("activation", ["softplus", "gelu", "relu", "tanh"])
+def test_a_product_is_computed_once_whichever_way_its_axes_lie(activation: str) -> None:
+    text = f"dim h = 3, m = 2\nbatch n = 4\ninput x[h]\nparam W[m, h]\na = {activation}(W x)\nL = ||a||^2\nminimize L"
+    kinds = [operation.kind for operation in plan_of(sb.parse(text)).operations]
+    assert kinds.count("matmul") == 2  # W x, and the gradient
+    assert sb.check(sb.parse(text), samples=1).ok

@@ -14,11 +14,13 @@ import pytest
 import sympy
 from hypothesis import HealthCheck, given, settings
 
+import symbackprop as sb
 from symbackprop.derivation.reverse import reverse
 from symbackprop.graph.evaluate import evaluate
 from symbackprop.graph.lift import batch_graph
 from symbackprop.graph.model import Equation, Graph, Model
-from symbackprop.graph.nodes import Node
+from symbackprop.graph.nodes import Contraction, Node
+from symbackprop.graph.walk import topological
 from symbackprop.language.lowering import lower
 from symbackprop.models import builtin_names, builtin_text
 from symbackprop.simplify import rewrites
@@ -232,3 +234,18 @@ def test_no_equation_gets_longer(recipe: Recipe) -> None:
     for equation in reverse(graph, "J", model.parameters).graph.equations[len(graph.equations) :]:
         hidden = simplifier.hidden.put_in(equation.node)
         assert cost(simplifier.hidden.put_in(simplifier.simplify(equation.node))) <= cost(hidden)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "softplus", "gelu"])
+def test_a_value_is_read_by_its_name_whichever_way_its_axes_lie(activation: str) -> None:
+    text = f"dim h = 3, m = 2\nbatch n = 4\ninput x[h]\nparam W[m, h]\na = {activation}(W x)\nL = ||a||^2\nminimize L"
+    derived = sb.derive(sb.parse(text)).batch
+    named = {"tanh", "sigmoid"}  # whose derivatives are written through their values: the product W x is not needed
+    products = [node for e in derived.backward for node in topological([e.node]) if isinstance(node, Contraction)]
+    assert any(derived.graph.declared["W"] in node.operands for node in products) is (activation not in named)
+
+
+def test_a_derivative_through_a_named_value_is_printed_as_a_textbook_would() -> None:
+    text = "dim h = 3\nbatch n = 4\ninput x[h]\nparam W[h, h], V[h, h]\na = tanh(W x)\nb = tanh(V a)\nL = ||b||^2\nminimize L"
+    derived = sb.derive(sb.parse(text))
+    assert derived.gradient("W", batch_form=True).text() == "∂L/∂W = (∂L/∂A ⊙ (1 − A ⊙ A))ᵀ X"
