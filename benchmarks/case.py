@@ -36,8 +36,9 @@ class Loss(Protocol):
 
 @dataclass(frozen=True)
 class Problem:
-    """A case in numbers: the generated kernel and what it is called with."""
+    """A case in numbers: the model, its generated kernel and what that is called with."""
 
+    model: sb.Model
     kernel: ModuleType
     params: Arrays
     inputs: Arrays
@@ -85,7 +86,7 @@ class Case:
             else:
                 inputs[leaf.name] = random.integers(0, sizes[str(leaf.classes)], shape)
         hyper = {name: float(value) for name, value in self.model.hyper_defaults.items() if value is not None}
-        return Problem(_kernel(self.equations), params, inputs, hyper, sizes, self.loss)
+        return Problem(self.model, _kernel(self.equations), params, inputs, hyper, sizes, self.loss)
 
     def _scale(self, name: str, shape: tuple[int, ...]) -> float:
         """A weight keeps the size of what a ReLU passes on; a bias is small."""

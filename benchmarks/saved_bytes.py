@@ -7,6 +7,8 @@ from typing import Any
 
 from benchmarks.case import Problem
 from benchmarks.contestants import package, torch_loss
+from symbackprop.footprint import footprint_of
+from symbackprop.footprint.memory_use import value_at
 
 
 def torch_saves(problem: Problem) -> int:
@@ -31,5 +33,11 @@ def _storage(tensor: Any) -> int:
     return int(tensor.untyped_storage().data_ptr())
 
 
-COUNTS: Mapping[str, Callable[[Problem], int]] = {"torch eager": torch_saves}
-"""Who can tell, by name: a column each. The kernels' own count belongs here."""
+def kernel_saves(problem: Problem) -> int:
+    """Return the bytes that the generated kernel keeps, read from its plan."""
+    footprint = footprint_of(problem.model)
+    return value_at(footprint.saved_bytes, footprint.numbers(problem.sizes))
+
+
+COUNTS: Mapping[str, Callable[[Problem], int]] = {"kernel": kernel_saves, "torch eager": torch_saves}
+"""Who can tell, by name: a column each."""

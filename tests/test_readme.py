@@ -47,7 +47,7 @@ def test_the_quick_start_is_two_commands() -> None:
 
 def test_there_are_five_things_to_try() -> None:
     assert len(re.findall(r"^\d\. ", section("Five things to try"), flags=re.MULTILINE)) == 5
-    assert [command.split()[0] for command in COMMANDS] == ["derive", "derive", "generate", "check"]
+    assert [command.split()[0] for command in COMMANDS] == ["derive", "derive", "generate", "footprint", "check"]
     assert len(EXAMPLES) == 2
     assert all((ROOT / example).is_file() for example in EXAMPLES)  # tests/test_examples.py runs them
 
@@ -66,6 +66,8 @@ def test_each_command_does_what_is_said(
     elif words[0] == "generate":
         imported = re.findall(r"^(?:import|from) (\w+)", Path("generated/mine.py").read_text("utf-8"), flags=re.MULTILINE)
         assert set(imported) - sys.stdlib_module_names == {"numpy"}
+    elif words[0] == "footprint":
+        assert "the largest batch that fits 8,589,934,592 bytes" in shown
     elif words[0] == "check":
         assert "comparisons pass" in shown
     else:

@@ -77,13 +77,17 @@ def scratch_bytes(plan: Plan, numbers: Mapping[sympy.Symbol, int]) -> int:
 
 
 def saved(plan: Plan) -> dict[Operation, tuple[str, ...]]:
-    """The results of the forward pass that the backward pass reads, with the equations that read them."""
+    """The results of the forward pass that the backward pass reads, with the equations that read them.
+
+    What lives within one turn of a loop is not among them.
+    """
     backward = {equation.name for equation in plan.derived.backward}
     found: dict[Operation, dict[str, None]] = {}
     for op in plan.operations:
         for operand in op.operands if op.equation in backward else ():
             base = operand.base
-            if base.storage in ("buffer", "fresh") and base.equation not in backward and base.shape:
+            kept = base.storage == "fresh" or (base in plan.array_of and plan.array_of[base].loop is None)
+            if kept and base.equation not in backward and base.shape:
                 found.setdefault(base, {})[op.equation] = None
     return {base: tuple(readers) for base, readers in found.items()}
 
