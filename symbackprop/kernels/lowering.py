@@ -160,6 +160,8 @@ class Lowering:
 
     def flat_index(self, classes: Operation, count: Size) -> Operation:
         """Return the places of one entry of each row, that of the row's class, in the array's flat memory."""
+        if not classes.rank:
+            return classes
         starts = self.add("row_starts", (), classes.shape, "constant", "int", count=count)
         return self.add("flat_index", (classes, starts), classes.shape, "buffer", "int")
 

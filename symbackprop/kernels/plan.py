@@ -13,7 +13,7 @@ from symbackprop.kernels.lowering import Lowering
 from symbackprop.kernels.memory import Array, assign
 from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.recompute import recompute_cheap, recompute_layers
-from symbackprop.kernels.schedule import Loop, Step, has_rows, in_order, operations_of, with_loops
+from symbackprop.kernels.schedule import Loop, Step, in_order, operations_of, reads_rows, with_loops
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Plan:
         sliced: dict[Operation, None] = {}
         constants: dict[Operation, None] = {}
         for operation in loop.operations:
-            values = [operand for operand in operation.operands if operand.shape and has_rows(operand, loop.length)]
+            values = [operand for operand in operation.operands if reads_rows(operation, operand, loop.length)]
             if operation not in loop.accumulated:
                 values.append(operation)
             for value in (value.base for value in values):

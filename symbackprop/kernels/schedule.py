@@ -110,6 +110,9 @@ class _Group:
         length = self.length or _length(operation)
         if length is None or not (is_row_wise(operation, length) or accumulates(operation, length)):
             return False
+        whole = [operand.base for operand in operation.operands if not reads_rows(operation, operand, length)]
+        if any(base in self.operations or (base.storage == "buffer" and base.shape[:1] == (length,)) for base in whole):
+            return False  # what a loop writes row by row is there as a whole only after it
         self.length = length
         if not is_row_wise(operation, length):
             self.accumulated.add(operation)
@@ -174,6 +177,18 @@ def accumulates(operation: Operation, length: Size) -> bool:
         inputs, output = operation.details["inputs"], operation.details["output"]
         return inputs[0][0] == inputs[1][0] not in output and all(has_rows(o, length) for o in operation.operands)
     return operation.kind == "dot" and all(has_rows(operand, length) for operand in operation.operands)
+
+
+def reads_rows(operation: Operation, operand: Operation, length: Size) -> bool:
+    """Tell whether an operation of a loop reads an operand row by row, and not as a whole for every row.
+
+    The sizes alone do not tell: a vector may run along either axis of a square matrix.
+    """
+    if operation.kind in ELEMENTWISE:
+        return operand.rank == operation.rank and has_rows(operand, length)
+    if operation.kind == "sum_last":
+        return operand is operation.operands[0]
+    return has_rows(operand, length)
 
 
 def has_rows(operand: Operation, length: Size) -> bool:

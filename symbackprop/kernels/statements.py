@@ -12,7 +12,7 @@ from symbackprop.kernels.matrix_products import MatrixProducts
 from symbackprop.kernels.numbers import Numbers
 from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.plan import Plan
-from symbackprop.kernels.schedule import Loop, has_rows
+from symbackprop.kernels.schedule import Loop, reads_rows
 from symbackprop.kernels.variables import Variables
 
 _INFIX = {
@@ -41,6 +41,7 @@ class Statements:
         self.constants = Constants(self.numbers, self.variables, self.expression)
         self.products = MatrixProducts(self)
         self.loop: Loop | None = None
+        self.current: Operation | None = None
 
     # ------------------------------------------------------------ loops
 
@@ -70,7 +71,7 @@ class Statements:
                 current = operation.equation
                 lines.append(f"    # {comment(current)}")
             lines += [f"    {line}" for line in code]
-        self.loop = None
+        self.loop = self.current = None
         for operation in chosen:
             if operation in later and operation not in loop.accumulated:
                 lines.append(f"{self.variables.of(operation)} = {self.out(operation)}")
@@ -85,6 +86,7 @@ class Statements:
         )
 
     def _accumulate(self, operation: Operation) -> list[str]:
+        self.current = operation
         operands = [self.expression(operand) for operand in operation.operands]
         if operation.kind == "dot":
             code = f"np.vdot({operands[0]}, {operands[1]})"
@@ -99,35 +101,32 @@ class Statements:
 
     # ------------------------------------------------------------ expressions
 
-    def variable(self, operation: Operation) -> str:
-        """The name of a value here: that of its rows in a loop that works it row by row."""
+    def variable(self, operation: Operation, rows: bool) -> str:
+        """The name of a value, or of its rows in the loop that is being written."""
         name = self.variables.of(operation)
-        if self.loop is not None and operation.storage != "scalar" and has_rows(operation, self.loop.length):
-            if operation.storage == "buffer" and operation not in self.loop.operations:
-                return self.variables.row_of_array(self.plan.array_of[operation], operation.shape)
-            if operation not in self.loop.accumulated:
-                return f"{name}_rows"
-        return name
+        if not rows or self.loop is None:
+            return f"w.{name}" if operation.storage == "constant" else name
+        if operation.storage == "buffer" and operation not in self.loop.operations:
+            return self.variables.row_of_array(self.plan.array_of[operation], operation.shape)
+        return f"{name}_rows"
 
     def expression(self, operation: Operation) -> str:
-        """The operand as it stands in a statement."""
+        """The operand as it stands in the statement of the current operation."""
         if operation.kind == "number":
             return self.numbers.number(operation.details["value"])
         if operation.kind == "lowest":
             return "w.lowest"
-        if operation.kind == "align":
-            return self._aligned(operation)
-        if operation.storage == "constant":
-            return (
-                self.variable(operation)
-                if self.variable(operation).endswith("_rows")
-                else f"w.{self.variable(operation)}"
-            )
-        return self.variable(operation)
+        rows = self.loop is not None and self.current is not None
+        rows = rows and operation.storage != "scalar" and self._by_rows(operation)
+        return self._aligned(operation, rows) if operation.kind == "align" else self.variable(operation, rows)
 
-    def _aligned(self, operation: Operation) -> str:
+    def _by_rows(self, operand: Operation) -> bool:
+        assert self.loop is not None and self.current is not None
+        return reads_rows(self.current, operand, self.loop.length)
+
+    def _aligned(self, operation: Operation, rows: bool) -> str:
         labels, rank = operation.details["labels"], operation.details["rank"]
-        code = self.expression(operation.operands[0])
+        code = self.variable(operation.operands[0], rows)
         order = sorted(range(len(labels)), key=lambda k: labels[k])
         if order != list(range(len(order))):
             code += ".T" if order == list(reversed(range(len(order)))) else f".transpose({', '.join(map(str, order))})"
@@ -152,7 +151,8 @@ class Statements:
         """The lines of one operation."""
         if operation.kind in ("number", "align", "given", "lowest", "scratch") or operation.storage == "constant":
             return []
-        name = self.variable(operation)
+        self.current = operation
+        name = self.variable(operation, self.loop is not None and operation not in self.loop.accumulated)
         writer: Callable[[Operation, str], list[str]] | None = getattr(self, f"_write_{operation.kind}", None)
         if writer is not None:
             return writer(operation, name)
@@ -330,8 +330,6 @@ class Statements:
 
     def _write_flat_index(self, operation: Operation, name: str) -> list[str]:
         classes, starts = (self.expression(operand) for operand in operation.operands)
-        if operation.storage == "scalar":
-            return [f"{name} = {classes}"]
         return [f"{name} = np.add({classes}, {starts}, out={self.out(operation)})"]
 
     def _write_take_flat(self, operation: Operation, name: str) -> list[str]:
