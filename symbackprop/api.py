@@ -19,6 +19,7 @@ from symbackprop.models import builtin_text
 if TYPE_CHECKING:
     from symbackprop.checking.checker import Progress
     from symbackprop.checking.report import CheckReport
+    from symbackprop.footprint import Footprint
 
 
 def parse(text: str | bytes, *, name: str = "model", filename: str = "<text>") -> Model:
@@ -240,6 +241,13 @@ class Derivation:
         from symbackprop.kernels import load_source
 
         return load_source(self.source(order, checkpoint=checkpoint), self.model.name)
+
+    def footprint(self, *, checkpoint: int | None = None) -> Footprint:
+        """What the kernel costs in memory and arithmetic, as polynomials in the sizes and in numbers."""
+        from symbackprop.footprint import Footprint
+        from symbackprop.kernels.plan import make_plan
+
+        return Footprint(make_plan(self.batch, checkpoint))
 
     def _repr_latex_(self) -> str:
         return self.latex()

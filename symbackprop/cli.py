@@ -15,6 +15,7 @@ from symbackprop.flags import choices_of, parse_arguments
 
 if TYPE_CHECKING:
     from symbackprop.derivation.derived import DerivedGraph
+    from symbackprop.footprint.report import Report
     from symbackprop.graph.model import Model
 
 DONE, CHECK_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -195,7 +196,7 @@ def _generate(options: argparse.Namespace) -> int:
 def _footprint(options: argparse.Namespace) -> int:
     if options.show_model:
         return _show_model(options)
-    from symbackprop.footprint import footprint_of
+    from symbackprop.footprint import documents, footprint_of
     from symbackprop.footprint.report import Report
 
     sizes = _sizes(options.sizes)
@@ -209,10 +210,27 @@ def _footprint(options: argparse.Namespace) -> int:
         sizes.setdefault(model.batch, batch)
     memory = None if options.memory is None else _bytes(options.memory)
     with _progress(f"planning {model.name}"):
-        report = Report(footprint_of(model, options.checkpoint), sizes, options.dtype, options.optimizer, memory)
-        text = report.json() if options.json else report.text()
+        report = Report(
+            footprint_of(model, options.checkpoint), sizes, options.dtype, options.optimizer, memory, options.accumulate
+        )
+        forms = {"text": Report.text, "json": Report.json, "latex": documents.latex, "markdown": documents.markdown}
+        text = forms[options.format](report)
+        if options.plot is not None:
+            _plot(report, Path(options.plot), options.force)
     _print(text)
     return DONE
+
+
+def _plot(report: Report, path: Path, force: bool) -> None:
+    from symbackprop.footprint import plot
+    from symbackprop.writing import sealed, write_bytes, write_text
+
+    if path.suffix == ".svg":
+        _report(path, write_text(path, sealed(plot.svg(report.plot()), "<!--", " -->"), force=force))
+    elif path.suffix == ".png":
+        _report(path, write_bytes(path, plot.png(report.plot()), plot.MARK.encode(), force=force))
+    else:
+        raise UsageError(f"--plot {str(path)[:80]!r}: the name of an .svg or a .png is needed")
 
 
 def _sizes(text: str) -> dict[str, int]:

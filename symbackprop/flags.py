@@ -92,7 +92,13 @@ def _parser() -> argparse.ArgumentParser:
     footprint.add_argument(
         "--checkpoint", type=_positive, metavar="K", help="of the kernel that `generate --checkpoint K` writes"
     )
-    footprint.add_argument("--json", action="store_true", help="print the report as JSON")
+    footprint.add_argument(
+        "--accumulate", type=_positive, metavar="K", help="what a batch in K parts, gradients added up, would bring it down to"
+    )
+    footprint.add_argument("--format", choices=FORMATS, default="text", help="of the output (default text)")
+    footprint.add_argument("--json", action="store_const", const="json", dest="format", help="the same as --format json")
+    footprint.add_argument("--plot", metavar="FILE", help="draw the memory in use step by step, to an .svg or a .png")
+    footprint.add_argument("--force", action="store_true", help="replace a plot even if somebody edited it")
     _model_arguments(footprint)
     models = command("models", "[NAME]", "list the built-in models, or print one")
     models.add_argument("name", nargs="?", metavar="NAME", help="print the equations of this model")

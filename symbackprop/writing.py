@@ -64,17 +64,37 @@ def write_text(path: Path, text: str, *, force: bool = False) -> bool:
         raise UsageError(f"{path} was edited by hand or not written by symbackprop; --force replaces it")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _replace(target, text)
+        _replace(target, text.encode("utf-8"))
     except OSError as problem:
         raise UsageError(f"{path} cannot be written: {problem.strerror}") from None
     return True
 
 
-def _replace(path: Path, text: str) -> None:
+def write_bytes(path: Path, content: bytes, mark: bytes, *, force: bool = False) -> bool:
+    """Write a file that is no text, as `write_text` does. An existing one is ours if it holds ``mark``."""
+    try:
+        _check_name(path)
+        target = path.resolve()
+        old = target.read_bytes() if target.exists() else None
+    except (OSError, RuntimeError) as problem:
+        raise UsageError(f"{path} cannot be read: {getattr(problem, 'strerror', None) or problem}") from None
+    if old == content:
+        return False
+    if old is not None and not force and mark not in old:
+        raise UsageError(f"{path} was not written by symbackprop; --force replaces it")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _replace(target, content)
+    except OSError as problem:
+        raise UsageError(f"{path} cannot be written: {problem.strerror}") from None
+    return True
+
+
+def _replace(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(6)}.tmp")
     try:
-        with temporary.open("x", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
+        with temporary.open("xb") as stream:
+            stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
         if path.exists():

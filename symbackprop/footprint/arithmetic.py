@@ -1,4 +1,7 @@
-"""Multiply-adds: those of the products (matrix products, dots, sums as products with ones) that a kernel makes."""
+"""Arithmetic: multiply-adds, those of the products (matrix products, dots, sums as products with ones) that a kernel makes.
+
+What works entry by entry is counted apart.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import sympy
 
 from symbackprop.graph.sizes import Size
 from symbackprop.kernels.operations import Operation
+from symbackprop.kernels.schedule import ELEMENTWISE
 
 
 def multiply_adds(operation: Operation) -> Size:
@@ -21,4 +25,13 @@ def multiply_adds(operation: Operation) -> Size:
         for operand, labels in zip(operation.operands, operation.details["inputs"], strict=True):
             sizes.update(zip(labels, operand.shape, strict=True))
         return sympy.Mul(*sizes.values())
+    return sympy.S.Zero
+
+
+def entry_operations(operation: Operation) -> Size:
+    """The entries that an operation works one by one: those of its result, or where it reduces, of its operand."""
+    if operation.kind in ("sum", "max", "sum_window", "max_window", "norm"):
+        return sympy.Mul(*operation.operands[0].shape)
+    if operation.kind in ELEMENTWISE | {"open_function"} and operation.storage != "constant":
+        return sympy.Mul(*operation.shape)
     return sympy.S.Zero

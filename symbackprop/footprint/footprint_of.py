@@ -11,13 +11,15 @@ import sympy
 from symbackprop.derivation.derived import derive_graph
 from symbackprop.errors import SizeError, UsageError
 from symbackprop.footprint import memory_use as use
-from symbackprop.footprint.arithmetic import multiply_adds
+from symbackprop.footprint.arithmetic import entry_operations, multiply_adds
+from symbackprop.footprint.timeline import Timeline
 from symbackprop.graph.model import Model
 from symbackprop.graph.names import Adjoint, parse_name
 from symbackprop.graph.sizes import Shape, dimension
 from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.plan import Plan, make_plan
 from symbackprop.kernels.recompute import layers
+from symbackprop.kernels.schedule import Loop
 
 FLOATS = {"float32": 4, "float64": 8}
 OPTIMIZERS = {"sgd": 0, "momentum": 1, "adam": 2}
@@ -124,6 +126,41 @@ class Footprint:
         """The multiply-adds of one pass over a batch."""
         return sympy.expand(sympy.Add(*[layer.backward if backward else layer.forward for layer in self.layers]))
 
+    def entry_operations(self, *, backward: bool) -> sympy.Expr:
+        """The operations entry by entry (additions, exponentials, maxima) of one pass over a batch."""
+        names = {equation.name for equation in self.plan.derived.backward}
+        chosen = [op for op in self.plan.operations if (op.equation in names) is backward]
+        return sympy.expand(sympy.Add(*[entry_operations(op) for op in chosen]))
+
+    @cached_property
+    def workspace_size(self) -> sympy.Expr:
+        """The bytes of a Workspace as a polynomial; the rows that a loop works at a time have symbols, rows_1 and so on.
+
+        A row of zeros shorter than 32 is stored as a single zero; the polynomial counts it whole.
+        """
+        constants = [use.constant_size(op) for op in self.plan.operations if op.storage == "constant"]
+        scratch = [use.scratch_size(self.plan, loop) for loop in self.plan.loops]
+        return sympy.expand(sympy.Add(self.array_bytes, *constants, *scratch))
+
+    def training_size(self, optimizer: str = "sgd") -> sympy.Expr:
+        """The bytes of training as a polynomial: see `training_bytes` and `workspace_size`; what NumPy allocates is left out."""
+        copies = 1 + self.training_copies(optimizer)
+        return sympy.expand(copies * self.parameters * use.FLOAT_BYTES + self.given_bytes + self.workspace_size)
+
+    @cached_property
+    def prediction_size(self) -> sympy.Expr:
+        """The bytes of prediction as a polynomial: parameters, inputs, the arrays that `predict` fills, a copy of the outputs."""
+        steps, needed = self.plan.needed(self.plan.outputs.values())
+        arrays = dict.fromkeys(self.plan.array_of[op] for op in needed if op in self.plan.array_of)
+        parts = [use.entry_bytes(array.dtype) * array.entries for array in arrays if array.loop is None]
+        parts += [use.constant_size(op) for op in self.plan.operations if op in needed and op.storage == "constant"]
+        parts += [use.scratch_size(self.plan, step) for step in steps if isinstance(step, Loop)]
+        inputs = [leaf for leaf in self.plan.derived.graph.declarations if leaf.kind == "input"]
+        kinds = ["float" if leaf.classes is None else "int" for leaf in inputs]
+        parts += [use.entry_bytes(kind) * sympy.Mul(*leaf.shape) for kind, leaf in zip(kinds, inputs, strict=True)]
+        parts += [use.FLOAT_BYTES * sympy.Mul(*op.shape) for op in self.plan.outputs.values()]
+        return sympy.expand(sympy.Add(self.parameters * use.FLOAT_BYTES, *parts))
+
     # ------------------------------------------------------------ numbers
 
     def numbers(self, sizes: Mapping[str, int], dtype: str = "float32") -> dict[sympy.Symbol, int]:
@@ -148,10 +185,41 @@ class Footprint:
         arrays = use.value_at(self.array_bytes, numbers)
         return arrays + use.constant_bytes(self.plan, numbers) + use.scratch_bytes(self.plan, numbers)
 
+    def training_call(self, numbers: Mapping[sympy.Symbol, int]) -> Timeline:
+        """The moments of a call of `loss_and_grad`."""
+        ends = [*([self.plan.objective] if self.plan.objective else []), *self.plan.gradients.values()]
+        return Timeline(self.plan, ends or self.plan.outputs.values(), numbers)
+
+    def prediction_call(self, numbers: Mapping[sympy.Symbol, int]) -> Timeline:
+        """The moments of a call of `predict`, which copies its outputs at the end."""
+        outputs = self.plan.outputs.values()
+        return Timeline(self.plan, outputs, numbers, outputs)
+
     def training_bytes(self, numbers: Mapping[sympy.Symbol, int], optimizer: str = "sgd") -> int:
-        """The bytes of training: parameters, the optimizer's copies of them, a batch, the workspace with the gradients."""
+        """The peak of training: parameters, the optimizer's copies of them, a batch, the workspace with the gradients.
+
+        And what NumPy allocates beside the workspace.
+        """
         parameters = use.value_at(self.parameters * use.FLOAT_BYTES, numbers) * (1 + self.training_copies(optimizer))
-        return parameters + use.value_at(self.given_bytes, numbers) + self.workspace_bytes(numbers)
+        given = use.value_at(self.given_bytes, numbers)
+        return parameters + given + self.workspace_bytes(numbers) + self.training_call(numbers).allocated
+
+    def accumulated_bytes(self, numbers: Mapping[sympy.Symbol, int], parts: int, optimizer: str = "sgd") -> int:
+        """The peak of training with the batch in so many parts, one after the other, their gradients added up in a copy.
+
+        Raises UsageError for a model without a batch dimension, and for more parts than examples.
+        """
+        batch = self._batch()
+        if not 1 <= parts <= numbers[batch]:
+            raise UsageError(f"a batch of {numbers[batch]} cannot be worked in {parts} parts")
+        smaller = {**numbers, batch: -(-numbers[batch] // parts)}
+        sums = use.value_at(self.gradient_bytes, numbers) if parts > 1 else 0
+        return self.training_bytes(smaller, optimizer) + sums
+
+    def _batch(self) -> sympy.Symbol:
+        if self.model.batch is None:
+            raise UsageError("the model has no batch dimension, so that there is no largest batch and no part of one")
+        return dimension(self.model.batch)
 
     def training_copies(self, optimizer: str) -> int:
         """The copies of the parameters that an optimizer keeps. Raises UsageError for an unknown one."""
@@ -160,30 +228,24 @@ class Footprint:
         return OPTIMIZERS[optimizer]
 
     def prediction_bytes(self, numbers: Mapping[sympy.Symbol, int]) -> int:
-        """The bytes that prediction touches: parameters, a batch of inputs, and the arrays that `predict` fills."""
-        _, needed = self.plan.needed(self.plan.outputs.values())
-        arrays = dict.fromkeys(self.plan.array_of[op] for op in needed if op in self.plan.array_of)
-        filled = [use.entry_bytes(array.dtype) * array.entries for array in arrays if array.loop is None]
-        inputs = [leaf for leaf in self.plan.derived.graph.declarations if leaf.kind == "input"]
-        filled += [
-            use.entry_bytes("float" if leaf.classes is None else "int") * sympy.Mul(*leaf.shape) for leaf in inputs
-        ]
-        return use.value_at(sympy.Add(self.parameters * use.FLOAT_BYTES, *filled), numbers)
+        """The peak of prediction: parameters, inputs, what `predict` fills of the workspace, and what NumPy allocates beside it."""
+        rows = {use.rows_symbol(self.plan, loop): use.rows_of(self.plan, loop, numbers) for loop in self.plan.loops}
+        outputs = sympy.Add(*[use.FLOAT_BYTES * sympy.Mul(*op.shape) for op in self.plan.outputs.values()])
+        touched = use.value_at(self.prediction_size - outputs, {**numbers, **rows})
+        return touched + self.prediction_call(numbers).allocated
 
     def largest_batch(self, memory: int, numbers: Mapping[sympy.Symbol, int], optimizer: str = "sgd") -> int:
         """Return the largest batch with which training fits into so many bytes; 0 where not even one example does.
 
         Raises UsageError for a model without a batch dimension.
         """
-        if self.model.batch is None:
-            raise UsageError("the model has no batch dimension, so that there is no largest batch")
-        batch = dimension(self.model.batch)
+        batch = self._batch()
 
-        def fits(count: int) -> bool:
+        def fits(count: int) -> bool:  # the bytes grow with the batch: it is an axis of rows, never of the width of a loop
             return self.training_bytes({**numbers, batch: count}, optimizer) <= memory
 
         low, high = 0, 1
-        while fits(high) and high < 2**31:
+        while high < 2**31 and fits(high):
             low, high = high, 2 * high
         while high - low > 1:
             middle = (low + high) // 2

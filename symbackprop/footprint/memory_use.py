@@ -12,8 +12,8 @@ from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.plan import Plan
 from symbackprop.kernels.schedule import CACHE, Loop
 
-FLOAT_BYTES = sympy.Symbol("bytes_of_a_float", integer=True, positive=True)
-"""The bytes of a float: 4 or 8."""
+FLOAT_BYTES = sympy.Symbol("bytes_of_a_float", integer=True, nonnegative=True)
+"""The bytes of a float: 4 or 8. No dimension is the same symbol, whatever its name: dimensions are positive."""
 
 INTEGER_BYTES = 8
 SHORT_ROW = 32
@@ -39,25 +39,35 @@ def gradient_bytes(plan: Plan) -> sympy.Expr:
 
 def constant_bytes(plan: Plan, numbers: Mapping[sympy.Symbol, int]) -> int:
     """The bytes of arrays that depend on sizes alone: ones, masks, positions."""
-    return sum(_constant(op, numbers) for op in plan.operations if op.storage == "constant")
+    return sum(_constant_at(op, numbers) for op in plan.operations if op.storage == "constant")
 
 
-def _constant(op: Operation, numbers: Mapping[sympy.Symbol, int]) -> int:
-    sizes = [value_at(size, numbers) for size in op.shape]
-    item = numbers[FLOAT_BYTES]
-    entries = 1
-    for size in sizes:
-        entries *= size
-    if op.kind == "zero_row":
-        return item * (entries if entries >= SHORT_ROW else 1)
-    if op.kind in ("fill", "coordinate"):
-        return item * entries
+def _constant_at(op: Operation, numbers: Mapping[sympy.Symbol, int]) -> int:
+    if op.kind == "zero_row" and value_at(op.shape[0], numbers) < SHORT_ROW:
+        return numbers[FLOAT_BYTES]
+    return value_at(constant_size(op), numbers)
+
+
+def constant_size(op: Operation) -> sympy.Expr:
+    """The bytes of an array that depends on sizes alone, as a polynomial: that of rows of zeros that are not short."""
+    if op.kind in ("zero_row", "fill", "coordinate"):
+        return FLOAT_BYTES * sympy.Mul(*op.shape)
     if op.kind == "row_starts":
-        return INTEGER_BYTES * entries
+        return INTEGER_BYTES * sympy.Mul(*op.shape)
     if op.kind == "indicator":  # broadcast along the axes that its condition does not speak of
-        spoken = [size for k, size in enumerate(sizes) if op.details["condition"].has(axis(k))]
-        return sympy.prod(spoken) if spoken else 1
-    return entries if op.kind == "logical_not" else 0
+        return sympy.Mul(*[size for k, size in enumerate(op.shape) if op.details["condition"].has(axis(k))])
+    return sympy.Mul(*op.shape) if op.kind == "logical_not" else sympy.S.Zero
+
+
+def rows_symbol(plan: Plan, loop: Loop) -> sympy.Symbol:
+    """The symbol of the number of rows that a loop works at a time; no dimension is the same symbol."""
+    return sympy.Symbol(f"rows_{plan.loops.index(loop) + 1}", integer=True, nonnegative=True)
+
+
+def scratch_size(plan: Plan, loop: Loop) -> sympy.Expr:
+    """The bytes of the scratch arrays of a loop, a polynomial in the sizes and `rows_symbol`."""
+    entries = [entry_bytes(array.dtype) * sympy.Mul(*shape[1:]) for array, shape in plan.rows_in(loop).scratch]
+    return rows_symbol(plan, loop) * sympy.Add(*entries)
 
 
 def rows_of(plan: Plan, loop: Loop, numbers: Mapping[sympy.Symbol, int]) -> int:
@@ -71,8 +81,7 @@ def scratch_bytes(plan: Plan, numbers: Mapping[sympy.Symbol, int]) -> int:
     """The bytes of the scratch arrays of the loops."""
     total = 0
     for loop in plan.loops:
-        entries = [entry_bytes(array.dtype) * sympy.Mul(*shape[1:]) for array, shape in plan.rows_in(loop).scratch]
-        total += rows_of(plan, loop, numbers) * value_at(sympy.Add(*entries), numbers)
+        total += value_at(scratch_size(plan, loop), {**numbers, rows_symbol(plan, loop): rows_of(plan, loop, numbers)})
     return total
 
 

@@ -1,9 +1,11 @@
-"""The footprint as text and as JSON."""
+"""The footprint for people and programs: its tables, filled in with text or LaTeX, and the JSON document."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sympy
@@ -11,60 +13,95 @@ import sympy
 from symbackprop import __version__
 from symbackprop.errors import SizeError
 from symbackprop.footprint import memory_use as use
+from symbackprop.footprint import plot
 from symbackprop.footprint.footprint_of import PART, Footprint, Layer
-from symbackprop.graph.sizes import Shape
+from symbackprop.footprint.timeline import Moment, Timeline
+from symbackprop.graph.sizes import Shape, dimension
 from symbackprop.render.writer import Writer
+
+WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Notation:
+    """How the pieces of a table are written: names with their rank, expressions in sizes, and the words between."""
+
+    name: Callable[[str], str]
+    expression: Callable[[sympy.Expr], str]
+    float_bytes: str
+    times: str
+    words: Callable[[str], str]
 
 
 class Report:
     """Writes a footprint for sizes, a dtype and an optimizer; without a size the symbolic answer is all there is."""
 
     def __init__(
-        self, footprint: Footprint, sizes: Mapping[str, int], dtype: str, optimizer: str, memory: int | None = None
-    ) -> None:
-        self.footprint, self.dtype, self.optimizer, self.memory = footprint, dtype, optimizer, memory
+        self, footprint: Footprint, sizes: Mapping[str, int], dtype: str = "float32", optimizer: str = "sgd",
+        memory: int | None = None, accumulate: int | None = None,
+    ) -> None:  # fmt: skip
+        self.footprint, self.dtype, self.optimizer = footprint, dtype, optimizer
+        self.memory, self.accumulate = memory, accumulate
         self.missing = ""
         self.numbers: dict[sympy.Symbol, int] | None = None
         try:
             self.numbers = footprint.numbers(sizes, dtype)
         except SizeError as problem:
             self.missing = str(problem)
-        self._text = Writer(footprint.plan.derived).text
+        graph, writer = footprint.plan.derived.graph, Writer(footprint.plan.derived)
+        self.plain = Notation(writer.text.name, lambda x: writer.text.number(x)[0], "float", " × ", str)
+        self.mathematics = Notation(
+            lambda name: writer.latex.name(name, graph.reference(name).rank),
+            lambda x: writer.latex.number(x)[0],
+            r"\text{float }",
+            r" \times ",
+            lambda text: f"\\text{{{text}}}",
+        )
 
     # ------------------------------------------------------------ pieces
 
-    def polynomial(self, value: sympy.Expr) -> str:
-        """A polynomial in the sizes; ``float`` stands for the bytes of a float."""
+    def polynomial(self, value: sympy.Expr, notation: Notation) -> str:
+        """A polynomial in the sizes, the terms with the bytes of a float first."""
+        value = sympy.expand(value)
         per_float, rest = value.coeff(use.FLOAT_BYTES, 1), value.coeff(use.FLOAT_BYTES, 0)
         parts = []
         if per_float != 0:
-            inner = self._text.number(sympy.expand(per_float))[0]
-            parts.append(
-                "float"
-                if per_float == 1
-                else f"float ({inner})"
-                if sympy.expand(per_float).is_Add
-                else f"float {inner}"
-            )
+            inner = notation.expression(per_float)
+            inner = f" ({inner})" if per_float.is_Add else "" if per_float == 1 else f" {inner}"
+            parts.append(notation.float_bytes + inner)
         if rest != 0 or not parts:
-            parts.append(self._text.number(rest)[0])
+            parts.append(notation.expression(rest))
         return " + ".join(parts)
 
-    def number(self, value: sympy.Expr) -> str:
+    def number(self, value: sympy.Expr, notation: Notation) -> str:
         """A number with separators, or the polynomial where a size is missing."""
-        return self.polynomial(value) if self.numbers is None else f"{use.value_at(value, self.numbers):,}"
+        if self.numbers is None:
+            return self.polynomial(value, notation)
+        shown = f"{use.value_at(value, self.numbers):,}"
+        return shown if notation is self.plain else shown.replace(",", "{,}")
 
-    def shape(self, shape: Shape) -> str:
+    def shape(self, shape: Shape, notation: Notation) -> str:
         """A shape, in numbers where there are any."""
-        return " × ".join(self.number(size) for size in shape) or "scalar"
+        return notation.times.join(self.number(size, notation) for size in shape) or notation.words("scalar")
+
+    def value(self, name: str, notation: Notation) -> str:
+        """A value that has a name, or is a part of one that has."""
+        whole = name.removeprefix(PART)
+        inside = notation.words(name[: len(name) - len(whole)]) if whole != name else ""
+        return f"{inside}{notation.name(whole)}"
 
     def totals(self) -> list[tuple[str, sympy.Expr | None, int | None]]:
-        """Name, polynomial and bytes of what memory holds; the last two lines are sums."""
+        """Name, polynomial and bytes of what memory holds; the last two lines are the sums for training and prediction."""
         f, numbers = self.footprint, self.numbers
         copies = f.training_copies(self.optimizer)
+        constants = [use.constant_size(op) for op in f.plan.operations if op.storage == "constant"]
+        scratch = [use.scratch_size(f.plan, loop) for loop in f.plan.loops]
 
         def entry(name: str, value: sympy.Expr) -> tuple[str, sympy.Expr, int | None]:
             return name, value, None if numbers is None else use.value_at(value, numbers)
+
+        def known(count: Callable[[Mapping[sympy.Symbol, int]], int]) -> int | None:
+            return None if numbers is None else count(numbers)
 
         rows: list[tuple[str, sympy.Expr | None, int | None]] = [
             entry("parameters", f.parameters * use.FLOAT_BYTES),
@@ -73,82 +110,147 @@ class Report:
             entry("inputs and targets", f.given_bytes),
             entry("saved for backward", f.saved_bytes),
             entry("other arrays", sympy.expand(f.array_bytes - f.gradient_bytes - f.saved_bytes)),
+            ("constants", sympy.expand(sympy.Add(*constants)), known(lambda n: use.constant_bytes(f.plan, n))),
+            ("scratch of loops", sympy.expand(sympy.Add(*scratch)), known(lambda n: use.scratch_bytes(f.plan, n))),
+            ("allocated by NumPy", None, known(lambda n: f.training_call(n).allocated)),
+            ("training", f.training_size(self.optimizer), known(lambda n: f.training_bytes(n, self.optimizer))),
+            ("prediction", f.prediction_size, known(f.prediction_bytes)),
         ]
-        if numbers is not None:
-            rows.append(("constants", None, use.constant_bytes(f.plan, numbers)))
-            rows.append(("scratch of loops", None, use.scratch_bytes(f.plan, numbers)))
-            rows.append(("training", None, f.training_bytes(numbers, self.optimizer)))
-            rows.append(("prediction", None, f.prediction_bytes(numbers)))
-        return rows
+        return [row for row in rows if row[2] != 0 or row[0] in ("optimizer (sgd)", "training", "prediction")]
 
-    # ------------------------------------------------------------ text
+    # ------------------------------------------------------------ tables
+
+    def layer_table(self, notation: Notation) -> list[list[str]]:
+        """A row for each layer, and one more for each further value it saves; the first row heads, the last one sums up."""
+        f = self.footprint
+        rows = [["layer", "output", "parameters", "multiply-adds", "backward", "bytes saved", "what, and for what"]]
+        rows += [row for layer in f.layers for row in self._layer(layer, notation)]
+        sums = [f.parameters, f.multiply_adds(backward=False), f.multiply_adds(backward=True), f.saved_bytes]
+        return [*rows, ["total", "", *[self.number(value, notation) for value in sums], ""]]
+
+    def _layer(self, layer: Layer, notation: Notation) -> list[list[str]]:
+        counts = (layer.parameters, layer.forward, layer.backward)
+        first = [", ".join(map(notation.name, layer.equations)), self.shape(layer.shape, notation)]
+        first += [self.number(value, notation) for value in counts]
+        together: dict[tuple[str, tuple[str, ...]], sympy.Expr] = {}
+        for name, count, readers in layer.saved:
+            together[name, readers] = together.get((name, readers), sympy.S.Zero) + count
+        saved = [
+            [self.number(count, notation), self.value(name, notation) + notation.words(" for ")
+             + ", ".join(map(notation.name, readers))]
+            for (name, readers), count in together.items()
+        ] or [["0", ""]]  # fmt: skip
+        return [[*(first if k == 0 else [""] * len(first)), *cells] for k, cells in enumerate(saved)]
+
+    def sentences(
+        self, notation: Notation, formula: Callable[[str], str] = str, words: Callable[[str], str] = str
+    ) -> list[str]:
+        """What the tables do not say: arithmetic entry by entry, the peak, what would fit, and what is missing.
+
+        formula and words prepare mathematics and other texts for the document they stand in.
+        """
+        f, lines = self.footprint, []
+        entries = [formula(self.number(f.entry_operations(backward=back), notation)) for back in (False, True)]
+        lines.append(f"operations entry by entry: {entries[0]} forward, {entries[1]} backward")
+        if self.numbers is None:
+            return [*lines, words(f"{self.missing}: --sizes gives it; the answer is symbolic until then")]
+        for what, call in (("training", f.training_call(self.numbers)), ("prediction", f.prediction_call(self.numbers))):
+            if call.peak is not None:
+                lines.append(f"most values are alive in {what} {self.moment(call, call.peak, notation, formula)}")
+        lines.append(
+            "training keeps what it saves until the backward pass has read it, and the gradients; prediction needs neither"
+        )
+        if self.memory is not None:
+            largest = f.largest_batch(self.memory, self.numbers, self.optimizer)
+            lines.append(f"the largest batch that fits {self.memory:,} bytes: {largest:,}")
+        if self.accumulate is not None:
+            count = f.accumulated_bytes(self.numbers, self.accumulate, self.optimizer)
+            lines.append(f"training in {self.accumulate:,} parts, gradients added up: {count:,} bytes")
+        return lines
+
+    def moment(
+        self, call: Timeline, moment: Moment, notation: Notation, formula: Callable[[str], str] = str
+    ) -> str:
+        """When a moment is, and how many bytes are in use at it."""
+        place = call.moments.index(moment) + 1
+        at = f"at {formula(notation.name(moment.equation))}" if moment.equation else "as the outputs are copied"
+        return f"{at} (step {place:,} of {len(call.moments):,}): {moment.alive + moment.allocated:,} bytes"
+
+    # ------------------------------------------------------------ text and JSON
+
+    def title(self) -> str:
+        """The model and its title."""
+        model = self.footprint.model
+        return f"{model.name}: {model.title}" if model.title else model.name
+
+    def sizes(self, notation: Notation | None = None) -> str:
+        """The sizes, with their numbers where there are any."""
+        shown = notation or self.plain
+        if self.numbers is None:
+            return ", ".join(shown.expression(dimension(name)) for name in self.footprint.model.dimensions)
+        known = [(symbol, count) for symbol, count in self.numbers.items() if symbol != use.FLOAT_BYTES]
+        return ", ".join(f"{shown.expression(symbol)} = {count}" for symbol, count in known)
+
+    def legend(self) -> list[str]:
+        """What the symbols in the polynomials mean, besides sizes."""
+        loops = self.footprint.plan.loops
+        lines = ["a row of zeros of less than 32 entries is stored as one"] if self._has_zero_rows() else []
+        return lines + [
+            f"{use.rows_symbol(self.footprint.plan, loop).name}: the rows that loop {number} works at a time"
+            + ("" if self.numbers is None else f", {use.rows_of(self.footprint.plan, loop, self.numbers):,} here")
+            for number, loop in enumerate(loops, start=1)
+        ]
+
+    def _has_zero_rows(self) -> bool:
+        return any(op.kind == "zero_row" for op in self.footprint.plan.operations)
 
     def text(self) -> str:
         """The report for a terminal."""
-        f = self.footprint
-        title = f"{f.model.name}: {f.model.title}" if f.model.title else f.model.name
-        lines = [title, f"  {self.dtype}, {self._sizes()}", ""]
-        head = ["layer", "output", "parameters", "multiply-adds", "backward", "bytes saved", "what, and for what"]
-        rows = [row for layer in f.layers for row in self._layer(layer)]
-        total = ["total", "", self.number(f.parameters), self.number(f.multiply_adds(backward=False)),
-                 self.number(f.multiply_adds(backward=True)), self.number(f.saved_bytes), ""]  # fmt: skip
-        lines += _table([head, *rows, total], rule_after=(0, len(rows)))
-        lines += ["", *_table([["memory", "bytes", ""], *[self._total(row) for row in self.totals()]], rule_after=(0,))]
-        if self.missing:
-            lines += ["", f"{self.missing}: --sizes gives it; the answer is symbolic until then"]
-        elif self.memory is not None and self.numbers is not None:
-            largest = f.largest_batch(self.memory, self.numbers, self.optimizer)
-            lines += ["", f"the largest batch that fits {self.memory:,} bytes: {largest:,}"]
+        layers = self.layer_table(self.plain)
+        memory = [[name, "" if count is None else f"{count:,}"] for name, _, count in self.totals()]
+        lines = [self.title(), f"  {self.dtype}, {self.sizes()}", "", *_table(layers, rule_after=(0, len(layers) - 2))]
+        if self.numbers is not None:
+            lines += ["", *_table([["memory", "bytes"], *memory], rule_after=(0, len(memory) - 2))]
+        lines += ["", "bytes as polynomials in the sizes (float: the bytes of a float)"]
+        for name, value, _ in self.totals():
+            if value is not None:
+                shown = f"{name:<20}{self.polynomial(value, self.plain)}"
+                lines += textwrap.wrap(shown, WIDTH, initial_indent="  ", subsequent_indent=" " * 22, break_long_words=False)
+        lines += [f"  {line}" for line in self.legend()]
+        lines += ["", *self.sentences(self.plain)]
         return "\n".join(line.rstrip() for line in lines) + "\n"
 
-    def _sizes(self) -> str:
+    def plot(self) -> list[plot.Shape]:
+        """The shapes of a picture of the memory during one call of `loss_and_grad`. Raises SizeError where a size is missing."""
         if self.numbers is None:
-            return ", ".join(self.footprint.model.dimensions)
-        return ", ".join(f"{s.name} = {n}" for s, n in self.numbers.items() if s != use.FLOAT_BYTES)
-
-    def _layer(self, layer: Layer) -> list[list[str]]:
-        first = [", ".join(layer.equations), self.shape(layer.shape), self.number(layer.parameters),
-                 self.number(layer.forward), self.number(layer.backward)]  # fmt: skip
-        saved = [
-            [self.number(count), f"{self._value(name)} for {', '.join(self._text.name(reader) for reader in readers)}"]
-            for name, count, readers in layer.saved
-        ] or [["0", ""]]
-        return [[*(first if k == 0 else [""] * len(first)), *cells] for k, cells in enumerate(saved)]
-
-    def _value(self, name: str) -> str:
-        whole = name.removeprefix(PART)
-        return f"{name[: len(name) - len(whole)]}{self._text.name(whole)}"
-
-    def _total(self, row: tuple[str, sympy.Expr | None, int | None]) -> list[str]:
-        name, value, count = row
-        return [name, "" if count is None else f"{count:,}", "" if value is None else self.polynomial(value)]
-
-    # ------------------------------------------------------------ JSON
+            raise SizeError(f"{self.missing}: a plot needs numbers")
+        call = self.footprint.training_call(self.numbers)
+        peak = self.plain.name(call.peak.equation) if call.peak else ""
+        return plot.picture(call.moments, self.footprint.workspace_bytes(self.numbers), self.title(), peak)
 
     def json(self) -> str:
         """The report as JSON: polynomials as text, numbers where every size is known."""
-        f = self.footprint
+        f, numbers = self.footprint, self.numbers
 
         def both(value: sympy.Expr) -> dict[str, Any]:
-            return {
-                "polynomial": self.polynomial(value),
-                "number": None if self.numbers is None else use.value_at(value, self.numbers),
-            }
+            return {"polynomial": self.polynomial(value, self.plain), "number": _at(value, numbers)}
+
+        def arithmetic(forward: sympy.Expr, backward: sympy.Expr) -> dict[str, Any]:
+            return {"forward": both(forward), "backward": both(backward)}
 
         document = {
             "symbackprop": __version__,
             "model": f.model.name,
             "dtype": self.dtype,
             "optimizer": self.optimizer,
-            "sizes": None
-            if self.numbers is None
-            else {s.name: n for s, n in self.numbers.items() if s != use.FLOAT_BYTES},
+            "sizes": None if numbers is None else {s.name: n for s, n in numbers.items() if s != use.FLOAT_BYTES},
+            "missing": self.missing or None,
             "layers": [
                 {
                     "equations": list(layer.equations),
                     "output": [str(size) for size in layer.shape],
                     "parameters": both(layer.parameters),
-                    "multiply_adds": {"forward": both(layer.forward), "backward": both(layer.backward)},
+                    "multiply_adds": arithmetic(layer.forward, layer.backward),
                     "saved": [
                         {"value": name, "bytes": both(count), "read_by": list(readers)}
                         for name, count, readers in layer.saved
@@ -156,21 +258,45 @@ class Report:
                 }
                 for layer in f.layers
             ],
+            "entry_operations": arithmetic(f.entry_operations(backward=False), f.entry_operations(backward=True)),
             "bytes": {
-                name: {"polynomial": None if value is None else self.polynomial(value), "number": count}
+                name: {"polynomial": None if value is None else self.polynomial(value, self.plain), "number": count}
                 for name, value, count in self.totals()
             },
+            **({} if numbers is None else self._calls(numbers)),
         }
         return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
+    def _calls(self, numbers: Mapping[sympy.Symbol, int]) -> dict[str, Any]:
+        f = self.footprint
+        calls = {"training": f.training_call(numbers), "prediction": f.prediction_call(numbers)}
+        return {
+            "rows_of_loops": {
+                use.rows_symbol(f.plan, loop).name: use.rows_of(f.plan, loop, numbers) for loop in f.plan.loops
+            },
+            "peak": {
+                name: {"equation": call.peak.equation, "step": call.moments.index(call.peak) + 1,
+                       "alive": call.peak.alive, "allocated": call.peak.allocated}
+                for name, call in calls.items() if call.peak is not None
+            },
+            "largest_batch": None if self.memory is None else f.largest_batch(self.memory, numbers, self.optimizer),
+            "accumulated": None
+            if self.accumulate is None
+            else {"parts": self.accumulate, "bytes": f.accumulated_bytes(numbers, self.accumulate, self.optimizer)},
+        }  # fmt: skip
+
+
+def _at(value: sympy.Expr, numbers: Mapping[sympy.Symbol, int] | None) -> int | None:
+    return None if numbers is None else use.value_at(value, numbers)
+
 
 def _table(rows: Sequence[Sequence[str]], rule_after: Sequence[int]) -> list[str]:
-    """Rows in columns, the first and the last to the left and the others to the right, with lines after some rows."""
+    """Rows in columns, the first and what is no number to the left, with lines after some rows."""
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    words = (0, *([len(widths) - 1] if len(widths) > 2 else []))
     lines = []
     for number, row in enumerate(rows):
-        last = len(row) - 1
-        cells = [c.ljust(w) if k in (0, last) else c.rjust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))]
+        cells = [c.ljust(w) if k in words else c.rjust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))]
         lines.append("  ".join(cells))
         if number in rule_after:
             lines.append("  ".join("-" * w for w in widths))

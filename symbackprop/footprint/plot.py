@@ -1,0 +1,152 @@
+"""Memory over one call as a picture: the same few shapes written as SVG, or painted as PNG with Pillow (extra ``plot``)."""
+
+from __future__ import annotations
+
+import io
+import math
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from symbackprop.errors import UsageError
+from symbackprop.footprint.timeline import Moment
+from symbackprop.language.vocabulary import GREEK
+from symbackprop.render.template import fill
+
+WIDTH, HEIGHT = 900, 460
+LEFT, RIGHT, TOP, BOTTOM = 90, 880, 60, 400
+FORWARD, BACKWARD, LINE, INK = "#4477aa", "#cc6677", "#222222", "#333333"
+SCALE = 2
+"""Pixels of the PNG for each unit."""
+MARK = "symbackprop footprint"
+"""What a PNG says about who made it."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A filled rectangle."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    color: str
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """A straight line."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    color: str
+
+
+@dataclass(frozen=True)
+class Words:
+    """A text at its base line; anchor is start, middle or end."""
+
+    x: float
+    y: float
+    text: str
+    anchor: str = "start"
+    size: int = 13
+
+
+Shape = Bar | Stroke | Words
+
+
+def picture(moments: Sequence[Moment], whole: int, title: str, peak: str) -> list[Shape]:
+    """The shapes of a picture: a bar of the bytes in use for each moment, and a line at the bytes of the ``whole`` workspace.
+
+    ``peak`` is the equation at which most are in use.
+    """
+    used = [moment.alive + moment.allocated for moment in moments]
+    top = max([whole, *used, 1]) * 1.08
+    unit, name = next((u, n) for u, n in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B")) if top >= u)
+
+    def height(count: float) -> float:
+        return round(BOTTOM - (BOTTOM - TOP) * count / top, 2)
+
+    step = (RIGHT - LEFT) / max(1, len(moments))
+    shapes: list[Shape] = [Words(LEFT, 24, title, size=16)]
+    for k, count in enumerate(used):
+        color = BACKWARD if moments[k].backward else FORWARD
+        left = round(LEFT + k * step, 2)
+        shapes.append(Bar(left, height(count), round(LEFT + (k + 1) * step - left, 2), BOTTOM - height(count), color))
+    gap = _round(top / unit / 5)
+    for mark in [unit * gap * part for part in range(int(top / unit / gap) + 1)]:
+        shapes.append(Words(LEFT - 8, height(mark) + 4, f"{mark / unit:.3g} {name}", "end"))
+        shapes.append(Stroke(LEFT - 4, height(mark), LEFT, height(mark), INK))
+    shapes += [Stroke(LEFT, TOP, LEFT, BOTTOM, INK), Stroke(LEFT, BOTTOM, RIGHT, BOTTOM, INK)]
+    shapes += [Stroke(LEFT, height(whole), RIGHT, height(whole), LINE)]
+    shapes.append(Words(LEFT + 8, height(whole) - 5, f"workspace: {whole:,} bytes"))
+    if used:
+        place = used.index(max(used))
+        right = place > len(used) / 2
+        x = round(LEFT + (place + 0.5) * step, 2)
+        shapes.append(Stroke(x, BOTTOM, x, BOTTOM + 8, INK))
+        shapes.append(Words(x, BOTTOM + 22, f"{peak}: {used[place]:,} bytes", "end" if right else "start"))
+    shapes += [Bar(LEFT, HEIGHT - 22, 12, 12, FORWARD), Words(LEFT + 18, HEIGHT - 11, "forward")]
+    shapes += [Bar(LEFT + 100, HEIGHT - 22, 12, 12, BACKWARD), Words(LEFT + 118, HEIGHT - 11, "backward")]
+    shapes.append(Words(RIGHT, HEIGHT - 11, f"{len(moments):,} steps of one call", "end"))
+    return shapes
+
+
+def _round(number: float) -> float:
+    """The least of 1, 2 and 5 times a power of ten that is not below a number."""
+    power = 10.0 ** math.floor(math.log10(number))
+    return next(power * digit for digit in (1, 2, 5, 10) if power * digit >= number * (1 - 1e-9))
+
+
+def svg(shapes: Sequence[Shape]) -> str:
+    """The picture as SVG, every text escaped."""
+    return fill("footprint/plot.svg.j2", width=WIDTH, height=HEIGHT, shapes=[_element(shape) for shape in shapes])
+
+
+def _element(shape: Shape) -> str:
+    if isinstance(shape, Bar):
+        return f'<rect x="{shape.x}" y="{shape.y}" width="{shape.width}" height="{shape.height:.2f}" fill="{shape.color}"/>'
+    if isinstance(shape, Stroke):
+        return f'<line x1="{shape.x1}" y1="{shape.y1}" x2="{shape.x2}" y2="{shape.y2}" stroke="{shape.color}"/>'
+    return f'<text x="{shape.x}" y="{shape.y}" font-size="{shape.size}" text-anchor="{shape.anchor}">{_text(shape.text)}</text>'
+
+
+def _text(text: str) -> str:
+    return escape("".join(c if c.isprintable() else " " for c in text))
+
+
+def _spelled(text: str) -> str:
+    """A text in the letters that Pillow's font has."""
+    plain = "".join(GREEK.get(c, c) for c in text.replace("∂", "d"))
+    return "".join(c for c in unicodedata.normalize("NFKD", plain) if c.isascii() and c.isprintable())
+
+
+def png(shapes: Sequence[Shape]) -> bytes:
+    """The picture as PNG. Raises UsageError where Pillow is not installed."""
+    try:
+        from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+    except ImportError:
+        raise UsageError("a PNG needs Pillow: pip install 'symbackprop[plot]'; an .svg needs nothing") from None
+    image = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), "white")
+    draw: Any = ImageDraw.Draw(image)
+    for shape in shapes:
+        if isinstance(shape, Bar):
+            corner = ((shape.x + shape.width) * SCALE, (shape.y + shape.height) * SCALE)
+            draw.rectangle((shape.x * SCALE, shape.y * SCALE, *corner), fill=shape.color)
+        elif isinstance(shape, Stroke):
+            ends = [value * SCALE for value in (shape.x1, shape.y1, shape.x2, shape.y2)]
+            draw.line(ends, fill=shape.color, width=SCALE)
+        else:
+            anchor = {"start": "ls", "middle": "ms", "end": "rs"}[shape.anchor]
+            font = ImageFont.load_default(shape.size * SCALE)
+            draw.text((shape.x * SCALE, shape.y * SCALE), _spelled(shape.text), fill=INK, font=font, anchor=anchor)
+    out = io.BytesIO()
+    marked = PngImagePlugin.PngInfo()
+    marked.add_text("Software", MARK)
+    image.save(out, "PNG", pnginfo=marked)
+    return out.getvalue()
