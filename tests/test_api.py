@@ -21,6 +21,7 @@ from symbackprop.checking.reference import prepare
 from symbackprop.graph.evaluate import evaluate
 from symbackprop.language.vocabulary import FUNCTIONS
 from symbackprop.models import builtin_names, builtin_text
+from tests.language.models import below_a_heading
 from tests.operator_models import OPERATOR_MODELS
 
 NAMES = builtin_names()
@@ -194,7 +195,7 @@ def test_every_function_of_the_language_is_there() -> None:
 def both(text: str, write: Any) -> None:
     """The equation y of a text and of operators is one node."""
     head = "dim n = 4, m = 3\ninput x[n], A[n, n], k[m] in n\nparam w[n], v[m], c[]\nfunction phi\n"
-    wanted = sb.parse(head + text).graph.by_name["y"]
+    wanted = below_a_heading(head + text).graph.by_name["y"]
     b = sb.Builder()
     n, m = b.dims(n=4, m=3)
     tensors = [b.input("x", n), b.input("A", n, n), b.input("k", m, classes=n)]

@@ -81,6 +81,7 @@ TEXTS: dict[str, tuple[bytes, int, int, str]] = {
     "functions of each other": (equation("function f(u) = g(u)\nfunction g(u) = f(u)"), 5, 17, "g is not defined"),
     "a name before it is defined": (equation("L = t\nt = s"), 5, 5, "t is not defined"),
     "a name twice defined": (equation("L = s\nL = 2 s"), 6, 1, "L is defined twice"),
+    "a name never used": (b"param w[2]\nparam v[2]\nL = ||w||^2\nminimize L\n", 2, 7, "v is never used"),
     "a name twice declared": (equation("param u[h]"), 5, 7, "u is defined twice"),
     "a NUL byte": (b"dim d = 3\n\0", 2, 1, "U+0000"),
     "a NUL byte in a comment": (b"# a\0b\n", 1, 4, "U+0000"),

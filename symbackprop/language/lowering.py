@@ -67,15 +67,19 @@ class Lowering:
         return replace(model, warnings=self._warnings(model))
 
     def _warnings(self, model: Model) -> tuple[str, ...]:
-        """Return a message for each equation or declared tensor that nothing uses."""
+        """Return a message for each equation that nothing uses."""
         end = model.objective or model.graph.equations[-1].name
         needed = model.graph.needed_for(frozenset({end, *model.outputs}))
-        unused = [name for name in (*model.graph.declared, *model.graph.by_name) if name not in needed]
-        read = {
-            name for function in self.declared_functions for name in map(str, function.parameters[function.visible :])
-        }
-        places = [(self.places[name], name) for name in unused if name not in read]
+        places = [(self.places[name], name) for name in model.graph.by_name if name not in needed]
         return tuple(f"{self.module.filename}:{place.line}:{place.column}: {name} is never used" for place, name in places)
+
+    def refuse_unused(self, model: Model) -> None:
+        """Refuse a declared tensor that no equation uses, not even one that is itself unused. Raises EquationError."""
+        closures = {name for function in self.names.functions.values() for name in function.closure}
+        used = model.graph.needed_for(frozenset(model.graph.by_name)) | closures
+        for name in model.graph.declared:
+            if name not in used:
+                raise self.names.error(self.places[name], f"{name} is never used", "use it in an equation, or leave it out")
 
     # ------------------------------------------------------------ declarations
 
@@ -185,4 +189,7 @@ class Lowering:
 
 def lower(text: str | bytes, *, name: str = "model", filename: str = "<text>") -> Model:
     """Return the model of an equation text. Raises EquationError with the position of what is wrong."""
-    return Lowering(parse_text(text, filename), name).model()
+    lowering = Lowering(parse_text(text, filename), name)
+    model = lowering.model()
+    lowering.refuse_unused(model)
+    return model

@@ -16,7 +16,7 @@ from symbackprop.functions.scalar import guarded
 from symbackprop.graph.build import leaf, pointwise
 from symbackprop.graph.nodes import Leaf, Node, Pointwise
 from symbackprop.graph.walk import rewrite, substitute
-from symbackprop.language.lowering import lower
+from tests.language.models import below_a_heading
 
 
 def expected(derived: DerivedGraph, formula: str) -> Node:
@@ -36,7 +36,7 @@ def expected(derived: DerivedGraph, formula: str) -> Node:
         lines.append(f"input {name}[{', '.join(str(size) for size in reference.shape)}]{classes}")
     lines.append(f"wanted{formula}" if formula.startswith("[") else f"wanted = {formula}")
     replaced: dict[Node, Node] = {leaf("input", n, r.shape, r.classes): r for n, r in given.items()}
-    return substitute(lower("\n".join(lines)).graph.by_name["wanted"].node, replaced)
+    return substitute(below_a_heading("\n".join(lines)).graph.by_name["wanted"].node, replaced)
 
 
 def unguarded(node: Node) -> Node:
@@ -52,7 +52,7 @@ def unguarded(node: Node) -> Node:
 
 
 def check(text: str, wanted: Mapping[str, str], *, batched: bool = False) -> None:
-    derived = derive_graph(lower(text), batched=batched)
+    derived = derive_graph(below_a_heading(text), batched=batched)
     for name, formula in wanted.items():
         found = unguarded(derived.gradient(name).node)
         assert found is expected(derived, formula), f"∂/∂{name} is {found!r}, not {formula}\n{text}"

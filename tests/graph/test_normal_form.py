@@ -13,7 +13,7 @@ from symbackprop.graph.equalities import exchangeable
 from symbackprop.graph.nodes import Contraction, Node, Pointwise, Reduction, argument, axis
 from symbackprop.graph.sizes import dimension
 from symbackprop.graph.walk import substitute
-from symbackprop.language.lowering import lower
+from tests.language.models import below_a_heading
 
 _0, _1 = argument(0), argument(1)
 HEAD = "dim m = 2, k = 3, p = 4\nparam A[m, k], B[k, p], C[m, p], S[m, m], x[m], v[k]\ninput t[k] in p\n"
@@ -64,10 +64,10 @@ SAME = [
 def node(expression: str) -> Node:
     if expression.startswith("sum[j](onehot"):
         text = f"{HEAD}h = onehot(t)\ny[i] = sum[j](h[i, j])\n"
-        model = lower(text)
+        model = below_a_heading(text)
         (hot, y) = model.graph.equations
         return substitute(y.node, {hot.reference: hot.node})
-    return lower(f"{HEAD}y = {expression}\n").graph.by_name["y"].node
+    return below_a_heading(f"{HEAD}y = {expression}\n").graph.by_name["y"].node
 
 
 @pytest.mark.parametrize(("left", "right"), SAME)

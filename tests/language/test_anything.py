@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from symbackprop.errors import EquationError
 from symbackprop.graph.verify import verify
-from symbackprop.language.lowering import lower
 from symbackprop.models import builtin_names, builtin_text
-from tests.language.models import DECLARED
+from tests.language.models import DECLARED, below_a_heading
 
 WORDS = (
     *"L = x y tok c W A u s T3 lambda phi swish relu softmax max sum mean where cross_entropy onehot ones size floor".split(),
@@ -51,7 +50,7 @@ EXPRESSIONS = st.recursive(st.sampled_from(VALUES), _larger, max_leaves=8)
 def answer(text: str) -> None:
     """Read a text; the error, if there is one, must point into it."""
     try:
-        model = lower(text, filename="m.eq")
+        model = below_a_heading(text)
     except EquationError as problem:
         lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         assert 1 <= problem.line <= len(lines)

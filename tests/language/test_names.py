@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import sympy
 
+from symbackprop.errors import EquationError
+from symbackprop.language.lowering import lower
 from tests.language.models import DECLARED, meaning, model
 
 SAME = [
@@ -67,21 +69,28 @@ def test_the_title_is_the_first_comment() -> None:
     assert model("L = s", "\n#   a title \n# more\n" + DECLARED).title == "a title"
 
 
-UNUSED = "param w9[h]\nt = 2 s\nM = r\nL = s\nminimize L"
+UNUSED = "t = 2 s\nM = r\nL = s\nminimize L"
 
 
 def test_what_nothing_uses_is_a_warning_with_its_place() -> None:
     warnings = model(UNUSED).warnings
     lines = DECLARED.count("\n")
-    assert f"m.eq:{lines + 2}:1: t is never used" in warnings
-    assert f"m.eq:{lines + 3}:1: M is never used" in warnings
-    assert f"m.eq:{lines + 1}:7: w9 is never used" in warnings
+    assert f"m.eq:{lines + 1}:1: t is never used" in warnings
+    assert f"m.eq:{lines + 2}:1: M is never used" in warnings
     assert not any(": L is" in line or ": s is" in line for line in warnings)
+
+
+def test_a_declared_tensor_that_no_equation_uses_is_refused() -> None:
+    text = "param s[],\n  w9[2]\nt = 2 s\nL = s\nminimize L"
+    with pytest.raises(EquationError, match="w9 is never used") as caught:
+        lower(text, filename="m.eq")
+    assert (caught.value.line, caught.value.column) == (2, 3)
+    assert lower(text.replace("2 s", "||w9||")).warnings  # what reads it is itself unused, which is a warning
 
 
 def test_what_only_a_formula_reads_is_used() -> None:
     text = "param s[]\nhyper beta = 2\nfunction f(u) = tanh(beta u)\nL = f(s)\nminimize L"
-    assert model(text, "").warnings == ()
+    assert lower(text).warnings == ()
 
 
 def test_outputs_are_named_or_found() -> None:

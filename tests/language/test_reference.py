@@ -16,7 +16,7 @@ from symbackprop.graph.evaluate import evaluate
 from symbackprop.language.calls import SPECIAL
 from symbackprop.language.tokens import DIGIT_LIMIT, NAME_LIMIT, NESTING_LIMIT, TOKEN_LIMIT
 from symbackprop.language.vocabulary import RESERVED, STATEMENTS
-from tests.language.models import meaning
+from tests.language.models import below_a_heading, meaning
 
 FILE = Path(__file__).parents[2] / "docs" / "language.md"
 PAGE = FILE.read_text(encoding="utf-8")
@@ -85,7 +85,7 @@ POINTS = np.array([-7.0, -3.2, -1.5, -0.4, 0.0, 0.3, 0.9, 1.7, 2.6, 5.5, 8.0])
 
 def values(declarations: str, call: str, **arrays: np.ndarray) -> np.ndarray:
     parameters = ", ".join(f"{name}[m]" for name in arrays)
-    model = parse(f"dim m\nparam {parameters}\n{declarations}\nresult = {call}")
+    model = below_a_heading(f"dim m\nparam {parameters}\n{declarations}\nresult = {call}")
     return evaluate(model.graph, arrays, {"m": len(POINTS)})["result"]
 
 
