@@ -15,7 +15,7 @@ from symbackprop.errors import EquationError, UsageError
 from symbackprop.functions.scalar import ScalarFunction, define
 from symbackprop.functions.scalar_rules import tidy
 from symbackprop.graph import operations as ops
-from symbackprop.graph.analysis import default_outputs, node_constraints
+from symbackprop.graph.analysis import default_outputs, node_constraints, refuse_unused
 from symbackprop.graph.build import leaf
 from symbackprop.graph.model import Equation, Graph, Model
 from symbackprop.graph.operations import Value
@@ -217,7 +217,7 @@ class Builder:
             objective=objective,
             outputs=self._outputs,
         )
-        return model if self._outputs else replace(model, outputs=default_outputs(model))
+        return refuse_unused(model if self._outputs else replace(model, outputs=default_outputs(model)))
 
 
 def _extent_or_value(function: str, operand: Any) -> Any:

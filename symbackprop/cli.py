@@ -146,10 +146,10 @@ def _derive(options: argparse.Namespace) -> int:
     if options.output is None or options.output == "-":
         _print(text)
         return DONE
-    from symbackprop.writing import sealed, sealed_json, write_text
+    from symbackprop.writing import sealed, sealed_json, write
 
     whole = sealed_json(text) if form == "json" else sealed(text, *_COMMENTS[form])
-    _report(Path(options.output), write_text(Path(options.output), whole, force=options.force))
+    _report(Path(options.output), write(Path(options.output), whole, force=options.force))
     return DONE
 
 
@@ -180,7 +180,7 @@ def _generate(options: argparse.Namespace) -> int:
     if options.show_model:
         return _show_model(options)
     from symbackprop.kernels import generate_source
-    from symbackprop.writing import write_text
+    from symbackprop.writing import write
 
     model = _model(options)
     with _progress(f"generating {model.name}"):
@@ -189,7 +189,7 @@ def _generate(options: argparse.Namespace) -> int:
         _print(source)
         return DONE
     path = Path("generated") / f"{_module_name(model.name)}.py" if options.output is None else Path(options.output)
-    _report(path, write_text(path, source, force=options.force))
+    _report(path, write(path, source, force=options.force))
     return DONE
 
 
@@ -223,12 +223,12 @@ def _footprint(options: argparse.Namespace) -> int:
 
 def _plot(report: Report, path: Path, force: bool) -> None:
     from symbackprop.footprint import plot
-    from symbackprop.writing import sealed, write_bytes, write_text
+    from symbackprop.writing import sealed, sealed_png, write
 
     if path.suffix == ".svg":
-        _report(path, write_text(path, sealed(plot.svg(report.plot()), "<!--", " -->"), force=force))
+        _report(path, write(path, sealed(plot.svg(report.plot()), "<!--", " -->"), force=force))
     elif path.suffix == ".png":
-        _report(path, write_bytes(path, plot.png(report.plot()), plot.MARK.encode(), force=force))
+        _report(path, write(path, sealed_png(plot.png(report.plot())), force=force))
     else:
         raise UsageError(f"--plot {str(path)[:80]!r}: the name of an .svg or a .png is needed")
 

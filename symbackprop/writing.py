@@ -6,11 +6,16 @@ import hashlib
 import os
 import re
 import secrets
+import struct
+import zlib
 from pathlib import Path
 
 from symbackprop.errors import UsageError
 
-_SEAL = re.compile(r"symbackprop-seal:([0-9a-f]{16})")
+_SEAL = re.compile(rb"symbackprop-seal:([0-9a-f]{16})")
+_CHUNK = 12
+"""The bytes of an empty chunk of a PNG, such as its last one: length, type and checksum."""
+
 NAME_LIMIT = 200
 
 
@@ -26,65 +31,62 @@ def sealed_json(text: str) -> str:
     return f'{body}\n  "seal": "{_seal(body)}"\n}}\n'
 
 
-def _seal(body: str) -> str:
-    return f"symbackprop-seal:{_digest(body)}"
+def _seal(body: str | bytes) -> str:
+    content = body.encode() if isinstance(body, str) else body
+    return f"symbackprop-seal:{_digest(content)}"
 
 
-def _digest(body: str) -> str:
-    return hashlib.sha256(body.encode()).hexdigest()[:16]
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()[:16]
 
 
-def is_untouched(text: str) -> bool:
-    """Tell whether a sealed text is as it was written."""
-    found = list(_SEAL.finditer(text))
+def sealed_png(content: bytes) -> bytes:
+    """Return a PNG with a last comment chunk that holds the digest of all before it."""
+    body, end = content[:-_CHUNK], content[-_CHUNK:]
+    comment = _comment(body)
+    typed = b"tEXt" + comment
+    return body + struct.pack(">I", len(comment)) + typed + struct.pack(">I", zlib.crc32(typed)) + end
+
+
+def _comment(body: bytes) -> bytes:
+    return b"Comment\0" + _seal(body).encode()
+
+
+def is_untouched(content: bytes) -> bool:
+    """Tell whether a sealed file is as it was written."""
+    if content.startswith(b"\x89PNG"):
+        sealed_length = _CHUNK + len(_comment(b""))
+        return content == sealed_png(content[: -sealed_length - _CHUNK] + content[-_CHUNK:])
+    found = list(_SEAL.finditer(content))
     if not found:
         return False
-    body, _, _ = text[: found[-1].start()].rpartition("\n")
-    _, _, rest = text[found[-1].end() :].partition("\n")
-    return rest.strip() in ("", "}") and _digest(body) == found[-1].group(1)
+    body, _, _ = content[: found[-1].start()].rpartition(b"\n")
+    _, _, rest = content[found[-1].end() :].partition(b"\n")
+    return rest.strip() in (b"", b"}") and _digest(body) == found[-1].group(1).decode()
 
 
-def write_text(path: Path, text: str, *, force: bool = False) -> bool:
-    """Write a file under a temporary name and rename it. Returns False where the file already says the same.
+def write(path: Path, content: str | bytes, *, force: bool = False) -> bool:
+    """Write a file under a temporary name and rename it; a text in UTF-8. Returns False where the file already says the same.
 
     Raises UsageError for a name that cannot be written, and where the existing file was not written by symbackprop or was
     edited since, unless ``force`` is given. Whatever happens, the file is the old one or the new one, whole.
     """
+    new = content.encode("utf-8") if isinstance(content, str) else content
     try:
         _check_name(path)
         target = path.resolve()  # a link stays a link: what it leads to is replaced
-        old = target.read_text(encoding="utf-8") if target.exists() else None
-    except UnicodeDecodeError:
-        old = ""
+        old = target.read_bytes() if target.exists() else None
     except (OSError, RuntimeError) as problem:  # RuntimeError: a link that leads to itself
         raise UsageError(f"{path} cannot be read: {getattr(problem, 'strerror', None) or problem}") from None
-    if old == text:
+    if old is not None and isinstance(content, str):  # line ends that a checkout changed are no edit
+        old = old.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if old == new:
         return False
     if old is not None and not force and not is_untouched(old):
         raise UsageError(f"{path} was edited by hand or not written by symbackprop; --force replaces it")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _replace(target, text.encode("utf-8"))
-    except OSError as problem:
-        raise UsageError(f"{path} cannot be written: {problem.strerror}") from None
-    return True
-
-
-def write_bytes(path: Path, content: bytes, mark: bytes, *, force: bool = False) -> bool:
-    """Write a file that is no text, as `write_text` does. An existing one is ours if it holds ``mark``."""
-    try:
-        _check_name(path)
-        target = path.resolve()
-        old = target.read_bytes() if target.exists() else None
-    except (OSError, RuntimeError) as problem:
-        raise UsageError(f"{path} cannot be read: {getattr(problem, 'strerror', None) or problem}") from None
-    if old == content:
-        return False
-    if old is not None and not force and mark not in old:
-        raise UsageError(f"{path} was not written by symbackprop; --force replaces it")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _replace(target, content)
+        _replace(target, new)
     except OSError as problem:
         raise UsageError(f"{path} cannot be written: {problem.strerror}") from None
     return True

@@ -21,7 +21,7 @@ from symbackprop.checking.reference import prepare
 from symbackprop.graph.evaluate import evaluate
 from symbackprop.language.vocabulary import FUNCTIONS
 from symbackprop.models import builtin_names, builtin_text
-from tests.language.models import below_a_heading
+from symbackprop.render import source as to_text
 from tests.operator_models import OPERATOR_MODELS
 
 NAMES = builtin_names()
@@ -184,6 +184,22 @@ def test_operators_build_the_graph_of_the_text(name: str) -> None:
     assert set(found.dimensions) == set(wanted.dimensions)
 
 
+def test_a_tensor_that_is_never_used_is_refused_in_every_way_to_write_a_model() -> None:
+    b = sb.Builder()
+    (n,) = b.dims(n=4)
+    x, w = b.param("x", n), b.param("w", n)
+    b.let("L", b.norm(x))
+    with pytest.raises(sb.UsageError, match="w is never used; use it"):
+        b.model("L")
+    b.let("M", b.norm(w))  # what reads it may itself be unused
+    assert sb.parse(to_text(b.model("L"))).parameters == b.model("L").parameters
+    length = sympy.Symbol("n", integer=True, positive=True)
+    used, unused = sympy.MatrixSymbol("u", length, 1), sympy.MatrixSymbol("w", length, 1)
+    equations = {sympy.Symbol("L"): sympy.Trace(used * used.T)}
+    with pytest.raises(sb.UsageError, match="w is never used; use it"):
+        sb.from_sympy(equations, objective=sympy.Symbol("L"), parameters=[used, unused])
+
+
 def test_every_function_of_the_language_is_there() -> None:
     b = sb.Builder()
     for name in FUNCTIONS:
@@ -195,7 +211,8 @@ def test_every_function_of_the_language_is_there() -> None:
 def both(text: str, write: Any) -> None:
     """The equation y of a text and of operators is one node."""
     head = "dim n = 4, m = 3\ninput x[n], A[n, n], k[m] in n\nparam w[n], v[m], c[]\nfunction phi\n"
-    wanted = below_a_heading(head + text).graph.by_name["y"]
+    rest = "".join(f"\n{name}_used = 2 {name}" for name in ("x", "A", "w", "v", "c")) + "\nk_used = onehot(k)\n"
+    wanted = sb.parse(head + text + rest).graph.by_name["y"]
     b = sb.Builder()
     n, m = b.dims(n=4, m=3)
     tensors = [b.input("x", n), b.input("A", n, n), b.input("k", m, classes=n)]
@@ -203,6 +220,9 @@ def both(text: str, write: Any) -> None:
     phi = b.function("phi")
     right, *indices = write(b, n, m, *tensors, phi)
     b.let("y", right, *indices)
+    for tensor in tensors:
+        name = str(tensor.node.payload[1])
+        b.let(f"{name}_used", b.onehot(tensor) if name == "k" else 2 * tensor)
     found = b.model().graph.by_name["y"]
     assert found.node is wanted.node
     assert found.indices == wanted.indices

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -25,9 +26,9 @@ from symbackprop.graph.sizes import Shape
 class IndexLowering(Subscripts):
     """Lowers scalar expressions."""
 
+    @abstractmethod
     def matrix(self, expression: Any) -> Value:
         """Return the value of a matrix expression."""
-        raise NotImplementedError
 
     def scalar(self, expression: Any, env: Environment) -> Factor:
         """Return a scalar expression as a value and the labels it depends on, in order."""

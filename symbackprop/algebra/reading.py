@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sympy
@@ -10,7 +11,7 @@ from sympy.matrices.expressions.matexpr import MatrixElement
 
 from symbackprop.algebra.lowering import Lowering
 from symbackprop.errors import ShapeError, UsageError
-from symbackprop.graph.analysis import collect_constraints, default_outputs
+from symbackprop.graph.analysis import collect_constraints, default_outputs, refuse_unused
 from symbackprop.graph.model import Equation, Graph, Model
 from symbackprop.graph.nodes import Leaf, Node
 from symbackprop.graph.sizes import Size, differ, exact, format_shape
@@ -74,7 +75,7 @@ def from_sympy(
         hyper_defaults=_defaults(hypers),
         objective=_objective(lowering, objective, graph),
     )
-    return Model(**{**model.__dict__, "outputs": default_outputs(model)})
+    return refuse_unused(replace(model, outputs=default_outputs(model)))
 
 
 def _pairs(equations: Any) -> list[tuple[Any, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,16 +30,16 @@ class Environment:
     guarded: bool = False
 
 
-class Subscripts(Declared):
+class Subscripts(Declared, ABC):
     """Labels with their sizes, and tensors at subscripts."""
 
     def __init__(self) -> None:
         super().__init__()
         self.sizes: list[Size] = []
 
+    @abstractmethod
     def scalar(self, expression: Any, env: Environment) -> Factor:
         """Return a scalar expression as a value and the labels it depends on, in order."""
-        raise NotImplementedError
 
     def new_label(self, size: Size) -> int:
         """Return a label for an axis of that size."""

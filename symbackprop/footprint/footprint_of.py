@@ -101,9 +101,12 @@ class Footprint:
     @cached_property
     def given_bytes(self) -> sympy.Expr:
         """The bytes of a batch of inputs and targets."""
-        given = [leaf for leaf in self.plan.derived.graph.declarations if leaf.kind in ("input", "target")]
-        kinds = ["float" if leaf.classes is None else "int" for leaf in given]
-        parts = [use.entry_bytes(kind) * sympy.Mul(*leaf.shape) for kind, leaf in zip(kinds, given, strict=True)]
+        return self._bytes_of("input", "target")
+
+    def _bytes_of(self, *kinds: str) -> sympy.Expr:
+        given = [leaf for leaf in self.plan.derived.graph.declarations if leaf.kind in kinds]
+        dtypes = ["float" if leaf.classes is None else "int" for leaf in given]
+        parts = [use.entry_bytes(dtype) * sympy.Mul(*leaf.shape) for dtype, leaf in zip(dtypes, given, strict=True)]
         return sympy.expand(sympy.Add(*parts))
 
     @cached_property
@@ -155,11 +158,8 @@ class Footprint:
         parts = [use.entry_bytes(array.dtype) * array.entries for array in arrays if array.loop is None]
         parts += [use.constant_size(op) for op in self.plan.operations if op in needed and op.storage == "constant"]
         parts += [use.scratch_size(self.plan, step) for step in steps if isinstance(step, Loop)]
-        inputs = [leaf for leaf in self.plan.derived.graph.declarations if leaf.kind == "input"]
-        kinds = ["float" if leaf.classes is None else "int" for leaf in inputs]
-        parts += [use.entry_bytes(kind) * sympy.Mul(*leaf.shape) for kind, leaf in zip(kinds, inputs, strict=True)]
         parts += [use.FLOAT_BYTES * sympy.Mul(*op.shape) for op in self.plan.outputs.values()]
-        return sympy.expand(sympy.Add(self.parameters * use.FLOAT_BYTES, *parts))
+        return sympy.expand(sympy.Add(self.parameters * use.FLOAT_BYTES, self._bytes_of("input"), *parts))
 
     # ------------------------------------------------------------ numbers
 

@@ -20,8 +20,6 @@ LEFT, RIGHT, TOP, BOTTOM = 90, 880, 60, 400
 FORWARD, BACKWARD, LINE, INK = "#4477aa", "#cc6677", "#222222", "#333333"
 SCALE = 2
 """Pixels of the PNG for each unit."""
-MARK = "symbackprop footprint"
-"""What a PNG says about who made it."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ def _spelled(text: str) -> str:
 def png(shapes: Sequence[Shape]) -> bytes:
     """The picture as PNG. Raises UsageError where Pillow is not installed."""
     try:
-        from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+        from PIL import Image, ImageDraw, ImageFont
     except ImportError:
         raise UsageError("a PNG needs Pillow: pip install 'symbackprop[plot]'; an .svg needs nothing") from None
     image = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), "white")
@@ -146,7 +144,5 @@ def png(shapes: Sequence[Shape]) -> bytes:
             font = ImageFont.load_default(shape.size * SCALE)
             draw.text((shape.x * SCALE, shape.y * SCALE), _spelled(shape.text), fill=INK, font=font, anchor=anchor)
     out = io.BytesIO()
-    marked = PngImagePlugin.PngInfo()
-    marked.add_text("Software", MARK)
-    image.save(out, "PNG", pnginfo=marked)
+    image.save(out, "PNG")
     return out.getvalue()

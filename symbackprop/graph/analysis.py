@@ -1,7 +1,10 @@
-"""Facts read off a graph: the sizes that must be equal, and the values that `predict` returns."""
+"""Facts read off a graph: the sizes that must be equal, the values that `predict` returns, and what is never used."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from symbackprop.errors import UsageError
 from symbackprop.graph.model import Graph, Model
 from symbackprop.graph.nodes import Contraction, MatrixFunction, Node, Pointwise, Reduction
 from symbackprop.graph.sizes import Size, same_size
@@ -57,3 +60,17 @@ def default_outputs(model: Model) -> tuple[str, ...]:
         and any(equation.name in graph.influences[other] for other in tainted & needed if other in graph.by_name)
     ]
     return tuple(found) or ((graph.equations[-1].name,) if not targets else ())
+
+
+def refuse_unused(model: Model, error: Callable[[str, str, str], Exception] | None = None) -> Model:
+    """Return the model, unless a declared tensor is read by no equation and no function's formula. Raises UsageError then.
+
+    error makes another exception of the tensor's name, what is wrong and what would be right.
+    """
+    formulas = {str(read) for function in model.functions for read in function.parameters[function.visible :]}
+    used = model.graph.needed_for(frozenset(model.graph.by_name)) | formulas
+    for name in model.graph.declared:
+        if name not in used:
+            message, hint = f"{name} is never used", "use it in an equation, or leave it out"
+            raise error(name, message, hint) if error else UsageError(f"{message}; {hint}")
+    return model

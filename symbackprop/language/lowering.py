@@ -8,7 +8,7 @@ import sympy
 
 from symbackprop.functions.scalar import ScalarFunction, define
 from symbackprop.functions.scalar_rules import tidy
-from symbackprop.graph.analysis import default_outputs, node_constraints
+from symbackprop.graph.analysis import default_outputs, node_constraints, refuse_unused
 from symbackprop.graph.build import leaf
 from symbackprop.graph.model import Equation, Graph, Model
 from symbackprop.graph.nodes import Leaf
@@ -72,14 +72,6 @@ class Lowering:
         needed = model.graph.needed_for(frozenset({end, *model.outputs}))
         places = [(self.places[name], name) for name in model.graph.by_name if name not in needed]
         return tuple(f"{self.module.filename}:{place.line}:{place.column}: {name} is never used" for place, name in places)
-
-    def refuse_unused(self, model: Model) -> None:
-        """Refuse a declared tensor that no equation uses, not even one that is itself unused. Raises EquationError."""
-        closures = {name for function in self.names.functions.values() for name in function.closure}
-        used = model.graph.needed_for(frozenset(model.graph.by_name)) | closures
-        for name in model.graph.declared:
-            if name not in used:
-                raise self.names.error(self.places[name], f"{name} is never used", "use it in an equation, or leave it out")
 
     # ------------------------------------------------------------ declarations
 
@@ -190,6 +182,4 @@ class Lowering:
 def lower(text: str | bytes, *, name: str = "model", filename: str = "<text>") -> Model:
     """Return the model of an equation text. Raises EquationError with the position of what is wrong."""
     lowering = Lowering(parse_text(text, filename), name)
-    model = lowering.model()
-    lowering.refuse_unused(model)
-    return model
+    return refuse_unused(lowering.model(), lambda unused, *words: lowering.names.error(lowering.places[unused], *words))

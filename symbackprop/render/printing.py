@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -36,7 +37,7 @@ class Style:
     taken: frozenset[str] = frozenset()
 
 
-class Printer:
+class Printer(ABC):
     """Prints formulas; every class of formula has a method of its name in small letters."""
 
     minus: ClassVar[str] = "-"
@@ -128,29 +129,29 @@ class Printer:
 
     # ------------------------------------------------------------ what a subclass says
 
+    @abstractmethod
     def constant(self, value: sympy.Expr) -> str:
         """Infinity or pi."""
-        raise NotImplementedError
 
+    @abstractmethod
     def size(self, name: str) -> Printed:
         """The size of a dimension."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fraction(self, above: Printed, below: Printed) -> Printed:
         """A fraction."""
-        raise NotImplementedError
 
+    @abstractmethod
     def root(self, inner: Printed) -> Printed:
         """A square root."""
-        raise NotImplementedError
 
+    @abstractmethod
     def raised(self, base: Printed, exponent: Printed) -> Printed:
         """A power."""
-        raise NotImplementedError
 
+    @abstractmethod
     def function(self, title: str, arguments: list[str]) -> Printed:
         """A function applied to arguments."""
-        raise NotImplementedError
 
 
 def decimal(value: sympy.Rational, *, smallest_divisor: int = 10) -> str | None:

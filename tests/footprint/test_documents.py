@@ -18,6 +18,7 @@ from symbackprop.cli import run
 from symbackprop.footprint import documents, footprint_of, plot
 from symbackprop.footprint.report import Report
 from symbackprop.models import builtin_names
+from symbackprop.writing import is_untouched
 
 NAMES = builtin_names()
 DOCUMENTATION = (Path(__file__).parents[2] / "docs" / "footprint.md").read_text(encoding="utf-8")
@@ -95,6 +96,12 @@ def test_pictures_are_written_whole_and_nothing_is_lost(tmp_path: Path, capsys: 
         path.write_bytes(b"mine")
         assert run(command) == 2 and "--force replaces it" in capsys.readouterr().err and path.read_bytes() == b"mine"
         assert run([*command, "--force"]) == 0 and path.read_bytes() != b"mine"
+    png = (tmp_path / "memory.png").read_bytes()
+    for place in range(8, len(png), 97):  # any edit is noticed
+        assert not is_untouched(png[:place] + bytes([png[place] ^ 1]) + png[place + 1 :])
+    assert is_untouched(png) and not is_untouched(png + b"\n") and not is_untouched(png[:-1])
+    with image.open(tmp_path / "memory.png") as opened:
+        opened.verify()  # the checksums of the chunks, that of the seal among them
     with image.open(tmp_path / "memory.png") as opened:
         assert opened.size == (plot.WIDTH * plot.SCALE, plot.HEIGHT * plot.SCALE) and len(opened.getcolors(10**6)) > 3
 
