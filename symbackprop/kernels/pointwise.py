@@ -256,12 +256,13 @@ class PointwiseLowering:
         if not node.shape:
             return self.lowering.add("choose", (holds, self.aligned(node, yes), self.aligned(node, no)), (), "scalar")
         if self._spans(node, yes):
-            holds = self.lowering.add(
-                "logical_not",
-                (holds,),
-                holds.shape,
-                "constant" if holds.base.storage == "constant" else "buffer",
-                "bool",
-            )
-            yes, no = no, yes
+            holds, yes, no = self._negated(holds), no, yes
         return self.lowering.ufunc("replace", (self.aligned(node, no), self.aligned(node, yes), holds), node.shape)
+
+    def _negated(self, holds: Operation) -> Operation:
+        """The negation of a condition; that of a constant is a constant too, seen over the same axes."""
+        base = holds.base
+        if base.storage != "constant":
+            return self.lowering.add("logical_not", (holds,), holds.shape, "buffer", "bool")
+        negation = self.lowering.add("logical_not", (base,), base.shape, "constant", "bool")
+        return self.lowering.view(negation, holds.details["labels"], holds.rank) if holds is not base else negation
