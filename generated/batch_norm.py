@@ -19,6 +19,7 @@ Written by symbackprop 0.1.0 from the model below; edit the model, not this file
 """
 
 import math
+import os
 
 import numpy as np
 
@@ -51,6 +52,9 @@ class Workspace:
         n_d = self.sizes.setdefault('d', 1)
         n_m = self.sizes.setdefault('m', 1)
         n_n = self.sizes.setdefault('n', 1)
+        _refuse_beyond_memory(
+            dtype.itemsize * (2 * n_d * n_n + 5 * n_d + n_d * n_m)
+        )
         self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
         self.ones = np.full((n_n,), 1.0, dtype)
         self.X = np.empty((n_n, n_d), dtype)
@@ -61,6 +65,16 @@ class Workspace:
         self.d_X_part_3 = np.empty((n_d,), dtype)
         self.d_X_part = np.empty((n_d,), dtype)
         self.d_W = np.empty((n_d, n_m), dtype)
+
+
+def _refuse_beyond_memory(count):
+    """Raise MemoryError where a workspace of so many bytes is larger than the memory of the machine, if that is known."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return
+    if count > memory > 0:
+        raise MemoryError(f"a workspace of these sizes takes {count:,} bytes; this machine has {memory:,}")
 
 
 def _array(name, array, axes, classes, dtype, sizes):
@@ -305,4 +319,4 @@ def _pieces(count, largest):
     largest = max(16, largest // 16 * 16)
     piece = -(-count // (16 * -(-count // largest))) * 16
     return [(start, start + piece) for start in range(0, count, piece)]
-# symbackprop-seal:a405f8ad472d2fc6
+# symbackprop-seal:81a5a8889d7629c9

@@ -21,6 +21,7 @@ Written by symbackprop 0.1.0 from the model below; edit the model, not this file
 """
 
 import math
+import os
 
 import numpy as np
 
@@ -53,6 +54,9 @@ class Workspace:
         n_m = self.sizes.setdefault('m', 1)
         n_n = self.sizes.setdefault('n', 1)
         n_t = self.sizes.setdefault('t', 1)
+        _refuse_beyond_memory(
+            dtype.itemsize * (2 * n_n * (n_t) ** 2 + 3 * n_d * n_m + 4 * n_d * n_n * n_t + n_n * n_t)
+        )
         self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
         self.mask = np.broadcast_to(((-1) * np.arange(n_t)[None, :] + np.arange(n_t)[:, None]) >= 0, (n_t, n_t,))
         self.unmasked = ~self.mask
@@ -68,6 +72,16 @@ class Workspace:
         self.d_W_v = np.empty((n_m, n_d), dtype)
         self.d_W_k = np.empty((n_m, n_d), dtype)
         self.d_W_q = np.empty((n_m, n_d), dtype)
+
+
+def _refuse_beyond_memory(count):
+    """Raise MemoryError where a workspace of so many bytes is larger than the memory of the machine, if that is known."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return
+    if count > memory > 0:
+        raise MemoryError(f"a workspace of these sizes takes {count:,} bytes; this machine has {memory:,}")
 
 
 def _array(name, array, axes, classes, dtype, sizes):
@@ -340,4 +354,4 @@ def _pieces(count, largest):
     largest = max(16, largest // 16 * 16)
     piece = -(-count // (16 * -(-count // largest))) * 16
     return [(start, start + piece) for start in range(0, count, piece)]
-# symbackprop-seal:b9b9a15f0191cd29
+# symbackprop-seal:1b5f1cb87f163c7b

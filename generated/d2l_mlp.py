@@ -20,6 +20,7 @@ Written by symbackprop 0.1.0 from the model below; edit the model, not this file
 """
 
 import math
+import os
 
 import numpy as np
 
@@ -54,6 +55,10 @@ class Workspace:
         n_h = self.sizes.setdefault('h', 1)
         n_n = self.sizes.setdefault('n', 1)
         n_q = self.sizes.setdefault('q', 1)
+        _refuse_beyond_memory(
+            dtype.itemsize * (2 * n_h * n_n + 2 * n_h * n_q + n_d * n_h + n_h + n_n + n_n * n_q + n_q) + (n_h *
+            n_n)
+        )
         self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
         self.zeros = np.zeros(n_h if n_h >= 32 else (), dtype)
         self.ones = np.full((n_n,), 1.0, dtype)
@@ -68,6 +73,16 @@ class Workspace:
         self.d_W1 = np.empty((n_h, n_d), dtype)
         self.d_b1 = np.empty((n_h,), dtype)
         self.blocks_1 = _blocks(n_h, dtype.itemsize * (3 * n_d), (self.d_W1,), (((n_d,), dtype),))
+
+
+def _refuse_beyond_memory(count):
+    """Raise MemoryError where a workspace of so many bytes is larger than the memory of the machine, if that is known."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return
+    if count > memory > 0:
+        raise MemoryError(f"a workspace of these sizes takes {count:,} bytes; this machine has {memory:,}")
 
 
 def _array(name, array, axes, classes, dtype, sizes):
@@ -314,4 +329,4 @@ def _pieces(count, largest):
     largest = max(16, largest // 16 * 16)
     piece = -(-count // (16 * -(-count // largest))) * 16
     return [(start, start + piece) for start in range(0, count, piece)]
-# symbackprop-seal:4c75307518977b3a
+# symbackprop-seal:0bb8a0bbd00135e5

@@ -21,6 +21,7 @@ Written by symbackprop 0.1.0 from the model below; edit the model, not this file
 """
 
 import math
+import os
 
 import numpy as np
 
@@ -57,6 +58,9 @@ class Workspace:
         n_h = self.sizes.setdefault('h', 1)
         n_n = self.sizes.setdefault('n', 1)
         n_q = self.sizes.setdefault('q', 1)
+        _refuse_beyond_memory(
+            dtype.itemsize * (2 * n_d * n_h + 2 * n_h * n_q + 4 * n_h * n_n + n_h + n_n + n_n * n_q + n_q)
+        )
         self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
         self.ones = np.full((n_n,), 1.0, dtype)
         self.z = np.empty((n_n, n_h), dtype)
@@ -71,6 +75,16 @@ class Workspace:
         self.d_z_part = np.empty((n_n, n_h), dtype)
         self.d_W1 = np.empty((n_h, n_d), dtype)
         self.d_b1 = np.empty((n_h,), dtype)
+
+
+def _refuse_beyond_memory(count):
+    """Raise MemoryError where a workspace of so many bytes is larger than the memory of the machine, if that is known."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return
+    if count > memory > 0:
+        raise MemoryError(f"a workspace of these sizes takes {count:,} bytes; this machine has {memory:,}")
 
 
 def _array(name, array, axes, classes, dtype, sizes):
@@ -345,4 +359,4 @@ def _sigmoid(x, out):
     np.exp(out, out=out)
     out += 1
     return np.reciprocal(out, out=out)
-# symbackprop-seal:ee1896aca9619bb4
+# symbackprop-seal:147251b4bcb757f9

@@ -17,6 +17,7 @@ Written by symbackprop 0.1.0 from the model below; edit the model, not this file
 """
 
 import math
+import os
 
 import numpy as np
 
@@ -50,6 +51,10 @@ class Workspace:
         n_q = self.sizes.setdefault('q', 1)
         n_t = self.sizes.setdefault('t', 1)
         n_v = self.sizes.setdefault('v', 1)
+        _refuse_beyond_memory(
+            dtype.itemsize * (2 * n_n + 2 * n_n * n_q + n_m * n_n + n_m * n_n * n_t + n_m * n_q + n_m * n_v +
+            n_q) + 8 * (n_n)
+        )
         self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
         self.ones_2 = np.full((n_q,), 1.0, dtype)
         self.ones = np.full((n_n,), 1.0, dtype)
@@ -66,6 +71,16 @@ class Workspace:
         self.d_W = np.empty((n_q, n_m), dtype)
         self.d_b = np.empty((n_q,), dtype)
         self.d_Emb = np.empty((n_v, n_m), dtype)
+
+
+def _refuse_beyond_memory(count):
+    """Raise MemoryError where a workspace of so many bytes is larger than the memory of the machine, if that is known."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return
+    if count > memory > 0:
+        raise MemoryError(f"a workspace of these sizes takes {count:,} bytes; this machine has {memory:,}")
 
 
 def _array(name, array, axes, classes, dtype, sizes):
@@ -304,4 +319,4 @@ def _scatter_classes(source, classes, out):
     out.fill(0)
     np.add.at(out, classes, source)
     return out
-# symbackprop-seal:82ec593b4a6625c5
+# symbackprop-seal:45ea63ca107e7de9

@@ -18,6 +18,7 @@ Written by symbackprop 0.1.0 from the model below; edit the model, not this file
 """
 
 import math
+import os
 
 import numpy as np
 
@@ -47,6 +48,9 @@ class Workspace:
         self.dtype, self.sizes = dtype, {**_DEFAULT_SIZES, **{name: int(size) for name, size in sizes.items()}}
         n_d = self.sizes.setdefault('d', 1)
         n_n = self.sizes.setdefault('n', 1)
+        _refuse_beyond_memory(
+            dtype.itemsize * (3 * (n_d) ** 2 + 3 * n_d * n_n + n_d + n_n)
+        )
         self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
         self.mask = np.broadcast_to(((-1) * np.arange(n_d)[None, :] + np.arange(n_d)[:, None]) == 0, (n_d, n_d,))
         self.ones = np.full((n_n,), 1.0, dtype)
@@ -58,6 +62,16 @@ class Workspace:
         self.d_r_part = np.empty((n_n, n_d), dtype)
         self.d_mu = np.empty((n_d,), dtype)
         self.d_A = np.empty((n_d, n_d), dtype)
+
+
+def _refuse_beyond_memory(count):
+    """Raise MemoryError where a workspace of so many bytes is larger than the memory of the machine, if that is known."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return
+    if count > memory > 0:
+        raise MemoryError(f"a workspace of these sizes takes {count:,} bytes; this machine has {memory:,}")
 
 
 def _array(name, array, axes, classes, dtype, sizes):
@@ -280,4 +294,4 @@ def _pieces(count, largest):
     largest = max(16, largest // 16 * 16)
     piece = -(-count // (16 * -(-count // largest))) * 16
     return [(start, start + piece) for start in range(0, count, piece)]
-# symbackprop-seal:af7e1750a6801567
+# symbackprop-seal:ff12289b7b447e64

@@ -22,6 +22,7 @@ Written by symbackprop 0.1.0 from the model below; edit the model, not this file
 """
 
 import math
+import os
 
 import numpy as np
 
@@ -59,6 +60,10 @@ class Workspace:
         n_h2 = self.sizes.setdefault('h2', 1)
         n_n = self.sizes.setdefault('n', 1)
         n_q = self.sizes.setdefault('q', 1)
+        _refuse_beyond_memory(
+            dtype.itemsize * (2 * n_h1 * n_h2 + 2 * n_h1 * n_n + 2 * n_h2 * n_n + 2 * n_h2 * n_q + 4 * n_n + n_d
+            * n_h1 + n_h1 + n_h2 + n_n * n_q + n_q) + 8 * (n_n) + (n_h1 * n_n + n_h2 * n_n)
+        )
         self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
         self.zeros_2 = np.zeros(n_h1 if n_h1 >= 32 else (), dtype)
         self.zeros = np.zeros(n_h2 if n_h2 >= 32 else (), dtype)
@@ -87,6 +92,16 @@ class Workspace:
         self.d_W1 = np.empty((n_h1, n_d), dtype)
         self.d_b1 = np.empty((n_h1,), dtype)
         self.blocks_1 = _blocks(n_h1, dtype.itemsize * (3 * n_d), (self.d_W1,), (((n_d,), dtype),))
+
+
+def _refuse_beyond_memory(count):
+    """Raise MemoryError where a workspace of so many bytes is larger than the memory of the machine, if that is known."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return
+    if count > memory > 0:
+        raise MemoryError(f"a workspace of these sizes takes {count:,} bytes; this machine has {memory:,}")
 
 
 def _array(name, array, axes, classes, dtype, sizes):
@@ -392,4 +407,4 @@ def _pieces(count, largest):
     largest = max(16, largest // 16 * 16)
     piece = -(-count // (16 * -(-count // largest))) * 16
     return [(start, start + piece) for start in range(0, count, piece)]
-# symbackprop-seal:c60fac9e9fb315dc
+# symbackprop-seal:51b100dd4e1b30a5

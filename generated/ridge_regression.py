@@ -17,6 +17,7 @@ Written by symbackprop 0.1.0 from the model below; edit the model, not this file
 """
 
 import math
+import os
 
 import numpy as np
 
@@ -47,11 +48,24 @@ class Workspace:
         self.dtype, self.sizes = dtype, {**_DEFAULT_SIZES, **{name: int(size) for name, size in sizes.items()}}
         n_d = self.sizes.setdefault('d', 1)
         n_n = self.sizes.setdefault('n', 1)
+        _refuse_beyond_memory(
+            dtype.itemsize * (2 * n_d + n_n)
+        )
         self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
         self.ones = np.full((n_n,), 1.0, dtype)
         self.y_hat = np.empty((n_n,), dtype)
         self.d_w_ = np.empty((n_d,), dtype)
         self.d_w__part = np.empty((n_d,), dtype)
+
+
+def _refuse_beyond_memory(count):
+    """Raise MemoryError where a workspace of so many bytes is larger than the memory of the machine, if that is known."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return
+    if count > memory > 0:
+        raise MemoryError(f"a workspace of these sizes takes {count:,} bytes; this machine has {memory:,}")
 
 
 def _array(name, array, axes, classes, dtype, sizes):
@@ -234,4 +248,4 @@ def _pieces(count, largest):
     largest = max(16, largest // 16 * 16)
     piece = -(-count // (16 * -(-count // largest))) * 16
     return [(start, start + piece) for start in range(0, count, piece)]
-# symbackprop-seal:43d99742150e74f5
+# symbackprop-seal:1d429390955ebcc3

@@ -18,6 +18,7 @@ Written by symbackprop 0.1.0 from the model below; edit the model, not this file
 """
 
 import math
+import os
 
 import numpy as np
 
@@ -54,6 +55,15 @@ class Workspace:
         n_p = self.sizes.setdefault('p', 1)
         n_q = self.sizes.setdefault('q', 1)
         n_s = self.sizes.setdefault('s', 1)
+        _refuse_beyond_memory(
+            dtype.itemsize * (2 * n_c * n_n * n_s * (n_k) ** 2 + 2 * n_f * n_n * (n_k) ** 2 + 2 * n_f * n_n + 2
+            * n_f * n_n * (n_s) ** 2 + 2 * n_n * n_q + 3 * n_f * n_q * (n_p) ** 2 + 3 * n_n + 4 * n_f * n_n *
+            n_s + 6 * n_f * n_n * (n_p) ** 2 + n_c * n_f * (n_k) ** 2 + n_c * n_n * (n_k) ** 2 + n_c * n_n *
+            (n_k) ** 2 * (n_s) ** 2 + n_c * n_n * (n_k) ** 4 + n_f + n_q - 2 * n_c * n_n * (n_k) ** 3 - 2 * n_c
+            * n_n * n_s * (n_k) ** 3 - 4 * n_f * n_k * n_n - 4 * n_f * n_k * n_n * n_s) + 8 * (n_n) + (2 * n_f *
+            n_n * n_s + 4 * n_f * n_n * (n_p) ** 2 + n_f * n_n * (n_k) ** 2 + n_f * n_n + n_f * n_n * (n_s) ** 2
+            - 2 * n_f * n_k * n_n - 2 * n_f * n_k * n_n * n_s)
+        )
         self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
         self.zeros = np.zeros(n_f if n_f >= 32 else (), dtype)
         self.ones_3 = np.full((n_q,), 1.0, dtype)
@@ -82,6 +92,16 @@ class Workspace:
         self.d_K = np.empty((n_f, n_c, n_k, n_k), dtype)
         self.d_b1 = np.empty((n_f,), dtype)
         self.d_W_part = np.empty((n_q, n_f, n_p, n_p), dtype)
+
+
+def _refuse_beyond_memory(count):
+    """Raise MemoryError where a workspace of so many bytes is larger than the memory of the machine, if that is known."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return
+    if count > memory > 0:
+        raise MemoryError(f"a workspace of these sizes takes {count:,} bytes; this machine has {memory:,}")
 
 
 def _array(name, array, axes, classes, dtype, sizes):
@@ -437,4 +457,4 @@ def _window(array, windows):
         padded = np.pad(array, pads)
         return _window(padded, [w and (w[0], w[1] + pad[0]) for w, pad in zip(windows, pads)])
     return np.lib.stride_tricks.as_strided(array[tuple(starts)], shape, strides, writeable=False)
-# symbackprop-seal:194ce387b1ee074d
+# symbackprop-seal:a24485e5179c5381

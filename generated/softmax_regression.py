@@ -15,6 +15,7 @@ Written by symbackprop 0.1.0 from the model below; edit the model, not this file
 """
 
 import math
+import os
 
 import numpy as np
 
@@ -45,6 +46,9 @@ class Workspace:
         n_d = self.sizes.setdefault('d', 1)
         n_n = self.sizes.setdefault('n', 1)
         n_q = self.sizes.setdefault('q', 1)
+        _refuse_beyond_memory(
+            dtype.itemsize * (2 * n_n * n_q + 3 * n_n + n_d * n_q + n_q) + 8 * (n_n)
+        )
         self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
         self.ones_2 = np.full((n_q,), 1.0, dtype)
         self.ones = np.full((n_n,), 1.0, dtype)
@@ -58,6 +62,16 @@ class Workspace:
         self.L_part_5 = np.empty((n_n,), np.intp)
         self.d_W = np.empty((n_q, n_d), dtype)
         self.d_b = np.empty((n_q,), dtype)
+
+
+def _refuse_beyond_memory(count):
+    """Raise MemoryError where a workspace of so many bytes is larger than the memory of the machine, if that is known."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return
+    if count > memory > 0:
+        raise MemoryError(f"a workspace of these sizes takes {count:,} bytes; this machine has {memory:,}")
 
 
 def _array(name, array, axes, classes, dtype, sizes):
@@ -253,4 +267,4 @@ def _pieces(count, largest):
     largest = max(16, largest // 16 * 16)
     piece = -(-count // (16 * -(-count // largest))) * 16
     return [(start, start + piece) for start in range(0, count, piece)]
-# symbackprop-seal:1320f35cab4c6d50
+# symbackprop-seal:1c0e181d0066c68c

@@ -17,6 +17,7 @@ Written by symbackprop 0.1.0 from the model below; edit the model, not this file
 """
 
 import math
+import os
 
 import numpy as np
 
@@ -47,6 +48,9 @@ class Workspace:
         n_d = self.sizes.setdefault('d', 1)
         n_k = self.sizes.setdefault('k', 1)
         n_n = self.sizes.setdefault('n', 1)
+        _refuse_beyond_memory(
+            dtype.itemsize * (2 * n_d * n_k + 3 * n_k * n_n + n_d + n_d * n_n + n_k)
+        )
         self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
         self.ones = np.full((n_n,), 1.0, dtype)
         self.z = np.empty((n_n, n_k), dtype)
@@ -57,6 +61,16 @@ class Workspace:
         self.d_W = np.empty((n_k, n_d), dtype)
         self.d_W_part = np.empty((n_k, n_d), dtype)
         self.d_b = np.empty((n_k,), dtype)
+
+
+def _refuse_beyond_memory(count):
+    """Raise MemoryError where a workspace of so many bytes is larger than the memory of the machine, if that is known."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return
+    if count > memory > 0:
+        raise MemoryError(f"a workspace of these sizes takes {count:,} bytes; this machine has {memory:,}")
 
 
 def _array(name, array, axes, classes, dtype, sizes):
@@ -256,4 +270,4 @@ def _pieces(count, largest):
     largest = max(16, largest // 16 * 16)
     piece = -(-count // (16 * -(-count // largest))) * 16
     return [(start, start + piece) for start in range(0, count, piece)]
-# symbackprop-seal:8ebe1d793f6ca5a9
+# symbackprop-seal:df526cce36b251b7

@@ -244,10 +244,9 @@ class Derivation:
 
     def footprint(self, *, checkpoint: int | None = None) -> Footprint:
         """What the kernel costs in memory and arithmetic, as polynomials in the sizes and in numbers."""
-        from symbackprop.footprint import Footprint
-        from symbackprop.kernels.plan import make_plan
+        from symbackprop.footprint import footprint_of_derived
 
-        return Footprint(make_plan(self.batch, checkpoint))
+        return footprint_of_derived(self.batch, checkpoint)
 
     def _repr_latex_(self) -> str:
         return self.latex()

@@ -245,11 +245,12 @@ def _sizes(text: str) -> dict[str, int]:
 
 def _bytes(text: str) -> int:
     import re
+    from fractions import Fraction
 
     units = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
     units |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
     found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,6})?) ?([A-Za-z]*)", text, flags=re.ASCII)
-    amount = 0 if found is None or found[2] not in units else int(float(found[1]) * units[found[2]])
+    amount = 0 if found is None or found[2] not in units else int(Fraction(found[1]) * units[found[2]])
     if amount < 1:
         raise UsageError(f"--memory {text[:40]!r}: an amount such as 24GiB, 800MB or 1000000 is needed")
     return amount

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import symbackprop as sb
+from symbackprop.footprint import footprint_of
+from symbackprop.footprint.memory_use import value_at
 from symbackprop.models import builtin_names
 from tests.test_generated import committed, sample
 
@@ -232,3 +234,13 @@ def test_the_error_function_is_right_everywhere(dtype: Any, tolerance: float) ->
     assert found.dtype == dtype
     np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=0)
     assert kernel.predict({"w": np.array([np.inf, -np.inf], dtype)}, {"x": np.ones(2, dtype)})["y"].tolist() == [1.0, -1.0]
+
+
+def test_a_workspace_beyond_the_machine_is_refused_before_it_allocates() -> None:
+    kernel = committed("mlp_classifier")
+    model = sb.builtin("mlp_classifier")
+    sizes = {name: size or 1 for name, size in model.dimensions.items()} | {"n": 10**12}
+    footprint = footprint_of(model)
+    arrays = value_at(footprint.array_bytes, footprint.numbers(sizes))
+    with pytest.raises(MemoryError, match=f"takes {arrays:,} bytes; this machine has "):
+        kernel.Workspace(n=10**12)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import sympy
 
-from symbackprop.derivation.derived import derive_graph
+from symbackprop.derivation.derived import DerivedGraph, derive_graph
 from symbackprop.errors import SizeError, UsageError
 from symbackprop.footprint import memory_use as use
 from symbackprop.footprint.arithmetic import entry_operations, multiply_adds
@@ -46,10 +46,13 @@ class Layer:
 
 
 class Footprint:
-    """What a plan costs. Symbolic values are polynomials in the dimensions and `memory_use.FLOAT_BYTES`."""
+    """What a plan costs. Symbolic values are polynomials in the dimensions and `memory_use.FLOAT_BYTES`.
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    without is the footprint of the plan without checkpoints, where this one has some.
+    """
+
+    def __init__(self, plan: Plan, without: Footprint | None = None) -> None:
+        self.plan, self.without = plan, without
         self.model = plan.derived.model
 
     # ------------------------------------------------------------ polynomials
@@ -255,4 +258,10 @@ class Footprint:
 
 def footprint_of(model: Model, checkpoint: int | None = None) -> Footprint:
     """Return the footprint of a model's kernel; ``checkpoint`` is that of `make_plan`."""
-    return Footprint(make_plan(derive_graph(model, batched=True), checkpoint))
+    return footprint_of_derived(derive_graph(model, batched=True), checkpoint)
+
+
+def footprint_of_derived(derived: DerivedGraph, checkpoint: int | None = None) -> Footprint:
+    """Return the footprint of a kernel from its derivation over the batch."""
+    without = Footprint(make_plan(derived))
+    return without if checkpoint is None else Footprint(make_plan(derived, checkpoint), without)

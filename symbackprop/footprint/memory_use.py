@@ -27,8 +27,7 @@ def entry_bytes(dtype: str) -> sympy.Expr:
 
 def array_bytes(plan: Plan) -> sympy.Expr:
     """The bytes of the workspace's arrays that hold results: a polynomial in the sizes."""
-    arrays = [array for array in plan.arrays if array.loop is None]
-    return sympy.expand(sympy.Add(*[entry_bytes(array.dtype) * array.entries for array in arrays]))
+    return sympy.expand(sympy.Add(*[entry_bytes(dtype) * entries for dtype, entries in plan.entries.items()]))
 
 
 def gradient_bytes(plan: Plan) -> sympy.Expr:

@@ -152,6 +152,8 @@ class Report:
         f, lines = self.footprint, []
         entries = [formula(self.number(f.entry_operations(backward=back), notation)) for back in (False, True)]
         lines.append(f"operations entry by entry: {entries[0]} forward, {entries[1]} backward")
+        if f.without is not None:
+            lines.append(self._without_checkpoints(f, f.without, notation, formula, words))
         if self.numbers is None:
             return [*lines, words(f"{self.missing}: --sizes gives it; the answer is symbolic until then")]
         for what, call in (("training", f.training_call(self.numbers)), ("prediction", f.prediction_call(self.numbers))):
@@ -167,6 +169,23 @@ class Report:
             count = f.accumulated_bytes(self.numbers, self.accumulate, self.optimizer)
             lines.append(f"training in {self.accumulate:,} parts, gradients added up: {count:,} bytes")
         return lines
+
+    def _without_checkpoints(
+        self, f: Footprint, without: Footprint, notation: Notation, formula: Callable[[str], str], words: Callable[[str], str]
+    ) -> str:
+        """What checkpoints save of memory, and what computing values again costs."""
+        products, entries = (
+            formula(self.number(sum_of(f) - sum_of(without), notation)) for sum_of in (_multiply_adds, _entry_operations)
+        )
+        again = f"to compute again, {products} multiply-adds and {entries} operations entry by entry"
+        if self.numbers is None:
+            size = without.training_size(self.optimizer)
+            return f"without checkpoints, training takes {formula(self.polynomial(size, notation))} bytes; {again}"
+        before, after = (each.training_bytes(self.numbers, self.optimizer) for each in (without, f))
+        part = words(f"{100 * (before - after) / before:.1f} %")
+        if after >= before:
+            return f"checkpoints save nothing: training takes {before:,} bytes without them; {again}"
+        return f"checkpoints save {before - after:,} of {before:,} bytes of training ({part}); {again}"
 
     def moment(
         self, call: Timeline, moment: Moment, notation: Notation, formula: Callable[[str], str] = str
@@ -263,8 +282,16 @@ class Report:
                 name: {"polynomial": None if value is None else self.polynomial(value, self.plain), "number": count}
                 for name, value, count in self.totals()
             },
+            "without_checkpoints": None if f.without is None else {
+                "training": {
+                    "polynomial": self.polynomial(f.without.training_size(self.optimizer), self.plain),
+                    "number": None if numbers is None else f.without.training_bytes(numbers, self.optimizer),
+                },
+                "multiply_adds": both(_multiply_adds(f.without)),
+                "entry_operations": both(_entry_operations(f.without)),
+            },
             **({} if numbers is None else self._calls(numbers)),
-        }
+        }  # fmt: skip
         return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
     def _calls(self, numbers: Mapping[sympy.Symbol, int]) -> dict[str, Any]:
@@ -284,6 +311,14 @@ class Report:
             if self.accumulate is None
             else {"parts": self.accumulate, "bytes": f.accumulated_bytes(numbers, self.accumulate, self.optimizer)},
         }  # fmt: skip
+
+
+def _multiply_adds(f: Footprint) -> sympy.Expr:
+    return f.multiply_adds(backward=False) + f.multiply_adds(backward=True)
+
+
+def _entry_operations(f: Footprint) -> sympy.Expr:
+    return f.entry_operations(backward=False) + f.entry_operations(backward=True)
 
 
 def _at(value: sympy.Expr, numbers: Mapping[sympy.Symbol, int] | None) -> int | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import textwrap
+from collections.abc import Mapping
 
 from symbackprop import __version__
 from symbackprop.derivation.derived import DerivedGraph, derive_graph
@@ -70,6 +72,7 @@ class _Emitter:
             ],
             dimensions=[(self.names.size(name), repr(name)) for name in self.dimensions],
             constraints=[self._constraint(*pair) for pair in self.derived.graph.constraints],
+            bytes=textwrap.wrap(self._bytes(self.plan.entries), 100, break_long_words=False),
             buffers=self._workspace(),
             classes=[self._classes(leaf) for leaf in self.derived.graph.declarations if leaf.classes is not None],
             functions=functions,
@@ -128,16 +131,20 @@ class _Emitter:
 
     def _blocks(self, loop: Loop) -> str:
         rows = self.plan.rows_in(loop)
-        width = self.plan.row_width(loop)
-        scales = (("float", "dtype.itemsize * "), ("int", "8 * "), ("bool", ""))
-        parts = [f"{scale}({self.numbers.size(width[kind])})" for kind, scale in scales if width[kind] != 0]
         arrays = [f"self.{self.variables.of_array(array, shape)}" for array, shape in rows.whole]
         arrays += [f"self.{self.variables.of(value)}" for value in rows.constants]
         scratch = [f"({self._shape(shape[1:])}, {self._dtype(array)})" for array, shape in rows.scratch]
         return (
-            f"self.{self.variables.loop_name(loop)} = _blocks({self.numbers.size(loop.length)}, {' + '.join(parts)}, "
+            f"self.{self.variables.loop_name(loop)} = _blocks({self.numbers.size(loop.length)}, "
+            f"{self._bytes(self.plan.row_width(loop))}, "
             f"({_tuple(arrays)}), ({_tuple(scratch)}))"
         )
+
+    def _bytes(self, entries: Mapping[str, Size]) -> str:
+        """The bytes of so many entries of each dtype."""
+        scales = (("float", "dtype.itemsize * "), ("int", "8 * "), ("bool", ""))
+        parts = [f"{scale}({self.numbers.size(entries[dtype])})" for dtype, scale in scales if entries[dtype] != 0]
+        return " + ".join(parts) or "0"
 
     def _shape(self, shape: Shape) -> str:
         return f"({_tuple([self.numbers.size(size) for size in shape])})"

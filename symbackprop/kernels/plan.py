@@ -56,6 +56,15 @@ class Plan:
         """The arrays of the workspace and of the loops' scratch, in order of first use."""
         return list(dict.fromkeys(self.array_of.values()))
 
+    @property
+    def entries(self) -> dict[str, Size]:
+        """How many entries of each dtype the arrays of the workspace have; its constants and the loops' scratch come on top."""
+        total: dict[str, Size] = dict.fromkeys(("float", "int", "bool"), sympy.S.Zero)
+        for array in self.arrays:
+            if array.loop is None:
+                total[array.dtype] += array.entries
+        return {dtype: sympy.expand(entries) for dtype, entries in total.items()}
+
     def rows_in(self, loop: Loop) -> LoopRows:
         """Return what a loop works on, row by row."""
         whole: dict[tuple[Array, Shape], None] = {}

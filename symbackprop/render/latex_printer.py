@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 import sympy
@@ -95,6 +96,10 @@ class LatexPrinter(Printer):
         p = parts(name)
         numbered = p.number and not p.subscript
         return latex_name(f"{p.stem}_{p.number}" if numbered and not p.accent else name, 0), ATOM
+
+    def beside(self, factors: Sequence[str]) -> str:
+        """The factors of a product of sizes, apart where a name has several letters."""
+        return (" \\, " if any("\\mathrm" in factor for factor in factors) else " ").join(factors)
 
     # ------------------------------------------------------------ numbers
 

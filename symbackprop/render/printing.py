@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -110,7 +110,7 @@ class Printer(ABC):
                 return self.fraction(self.number(top), self.number(bottom))
             factors = sorted(value.args, key=lambda t: (not t.is_Rational, not t.is_Symbol, str(t)))
             pieces = [self.number(part) for part in factors]
-            return " ".join(self._at(piece, POWER) for piece in pieces), PRODUCT
+            return self.beside([self._at(piece, POWER) for piece in pieces]), PRODUCT
         arguments = [self.number(part)[0] for part in value.args]
         return self.function(getattr(value.func, "title", value.func.__name__), arguments)
 
@@ -132,6 +132,10 @@ class Printer(ABC):
     @abstractmethod
     def constant(self, value: sympy.Expr) -> str:
         """Infinity or pi."""
+
+    def beside(self, factors: Sequence[str]) -> str:
+        """The factors of a product of sizes."""
+        return " ".join(factors)
 
     @abstractmethod
     def size(self, name: str) -> Printed:
