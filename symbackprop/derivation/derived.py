@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from symbackprop.derivation.reverse import Contribution, Gradients, reverse
 from symbackprop.errors import UsageError
 from symbackprop.graph.build import leaf
 from symbackprop.graph.lift import batch_graph
 from symbackprop.graph.model import Equation, Graph, Model
-from symbackprop.graph.names import adjoint_name, cotangent_name, pairing_name
+from symbackprop.graph.names import adjoint_name, cotangent_name, pairing_name, without_tangents
+from symbackprop.graph.nodes import Leaf
 from symbackprop.graph.verify import verify
 from symbackprop.simplify.eliminate import eliminate_statistics
 from symbackprop.simplify.engine import Simplifier
 from symbackprop.simplify.stabilise import stabilise
+
+
+@dataclass(frozen=True)
+class Section:
+    """Equations beyond the forward and the backward ones: kind is a word for programs, title what stands above them."""
+
+    kind: str
+    title: str
+    equations: tuple[Equation, ...]
 
 
 @dataclass(frozen=True)
@@ -23,7 +33,8 @@ class DerivedGraph:
 
     batched tells the form: per example, or with the examples stacked as rows. graph holds all equations, forward then
     backward; target is what is differentiated, and above the name above the line: the objective, or without one the inner
-    product of the target with an open cotangent.
+    product of the target with an open cotangent. further are sections of equations beyond the first derivatives; products
+    are their results by the names of the tensors, (see `derivation.products`).
     """
 
     model: Model
@@ -35,6 +46,20 @@ class DerivedGraph:
     forward: tuple[Equation, ...]
     backward: tuple[Equation, ...]
     contributions: Mapping[str, tuple[Contribution, ...]]
+    further: tuple[Section, ...] = ()
+    products: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def equations(self) -> tuple[Equation, ...]:
+        """All equations, section by section."""
+        more = [equation for section in self.further for equation in section.equations]
+        return (*self.forward, *self.backward, *more)
+
+    @property
+    def directions(self) -> dict[str, Leaf]:
+        """The tangents along which products are taken, by the names of the tensors they are tangents of."""
+        tangents = [leaf for leaf in self.graph.declarations if leaf.kind == "tangent"]
+        return {without_tangents(leaf.name)[0]: leaf for leaf in tangents}
 
     def gradient_name(self, name: str) -> str:
         """The name of the derivative by a value of the model."""

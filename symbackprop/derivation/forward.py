@@ -33,22 +33,28 @@ def push_forward(root: Node, tangents: Mapping[str, Node]) -> Node | None:
 
 def forward(
     graph: Graph,
-    tangents: Mapping[str, Leaf],
+    tangents: Mapping[str, Leaf | None],
     simplify: Callable[[Equation], Equation] = lambda equation: equation,
     naming: Callable[[str], str] = tangent_name,
 ) -> Graph:
-    """Append the equations of the directional derivatives along ``tangents`` (by name of declared tensor) to the graph.
+    """Append the equations of the directional derivatives along ``tangents`` to the graph, after all others.
 
-    Each tangent equation stands right after the equation it is the tangent of. ``naming`` names it; a graph that holds
-    the tangents along one direction needs other names for those along a second.
+    ``tangents`` gives the tangents of declared tensors, and of values that are not to be derived (None: they do not move).
+    ``naming`` names the new equations. A tangent that the graph already holds is not derived again: the graph of a
+    derivative along a direction, derived along the same direction, gives the next derivative along it.
     """
-    known: dict[str, Node] = dict(tangents)
-    equations: list[Equation] = []
+    known: dict[str, Node] = {name: node for name, node in tangents.items() if node is not None}
+    made: list[Equation] = []
     for equation in graph.equations:
-        equations.append(equation)
+        if equation.name in tangents:
+            continue
+        if naming(equation.name) in graph.by_name:
+            known[equation.name] = graph.reference(naming(equation.name))
+            continue
         moved = push_forward(equation.node, known)
         if moved is not None:
-            tangent = simplify(Equation(naming(equation.name), moved, equation.indices))
-            equations.append(tangent)
-            known[equation.name] = tangent.reference
-    return verify(Graph(graph.declarations + tuple(tangents.values()), tuple(equations), graph.constraints))
+            made.append(simplify(Equation(naming(equation.name), moved, equation.indices)))
+            known[equation.name] = made[-1].reference
+    new = [node for node in known.values() if isinstance(node, Leaf) and node.kind == "tangent"]
+    declared = tuple(node for node in new if node.name not in graph.declared)
+    return verify(Graph(graph.declarations + declared, graph.equations + tuple(made), graph.constraints))

@@ -6,6 +6,8 @@ place gives the whole Jacobian. The identity has the axes of the value twice; th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import sympy
 
 from symbackprop.derivation.reverse import pull_back
@@ -13,8 +15,9 @@ from symbackprop.graph.build import constant, contract, leaf, pointwise
 from symbackprop.graph.lift import lift
 from symbackprop.graph.model import Equation
 from symbackprop.graph.names import cotangent_name
-from symbackprop.graph.nodes import Indicator, Node, Pointwise, argument
+from symbackprop.graph.nodes import Indicator, Leaf, Node, Pointwise, argument
 from symbackprop.graph.operations import identity
+from symbackprop.graph.sizes import Shape
 from symbackprop.graph.walk import substitute
 from symbackprop.simplify.engine import Simplifier
 
@@ -25,21 +28,34 @@ def local_derivatives(equation: Equation, active: frozenset[str], simplifier: Si
     cotangent = leaf("cotangent", cotangent_name(equation.name), shape)
     derivatives = {}
     for source, sent_back in pull_back(equation.node, cotangent, active).items():
-        node, placed = simplifier.simplify(sent_back), cotangent
-        depends = True
-        for size in reversed(shape):
-            wider = leaf("cotangent", cotangent.name, (size, *placed.shape))
-            node, depends = lift(node, {placed: wider}, size)
-            placed = wider
-        if not depends:  # the simplifier found that it is 0
-            node = constant(0, (*shape, *source.shape))
-        pairs = [(identity(size).node, (axis, axis + len(shape))) for axis, size in enumerate(shape)]
-        unit = contract(pairs, tuple(range(2 * len(shape))), (*shape, *shape))
-        derivatives[source.name] = _apart(simplifier.simplify(substitute(node, {placed: unit})))
+        node = over_columns(simplifier.simplify(sent_back), {cotangent: unit(shape)}, shape)
+        derivatives[source.name] = apart(simplifier.simplify(node))
     return derivatives
 
 
-def _apart(node: Node) -> Node:
+def over_columns(node: Node, tensors: Mapping[Leaf, Node], columns: Shape) -> Node:
+    """Return an expression that is linear in some leaves with tensors in their place, which have the axes ``columns`` before.
+
+    The result has these axes first too.
+    """
+    placed: dict[Node, Leaf] = {leaf: leaf for leaf in tensors}
+    depends = True
+    for size in reversed(columns):
+        wider = {given: leaf(now.kind, now.name, (size, *now.shape)) for given, now in placed.items()}
+        node, depends = lift(node, {placed[given]: wide for given, wide in wider.items()}, size)
+        placed = dict(wider)
+    if not depends:  # no leaf is in it: what is linear in them is 0
+        return constant(0, (*columns, *node.shape))
+    return substitute(node, {placed[given]: tensor for given, tensor in tensors.items()})
+
+
+def unit(shape: Shape) -> Node:
+    """The identity of tensors of a shape, whose axes it has twice."""
+    pairs = [(identity(size).node, (axis, axis + len(shape))) for axis, size in enumerate(shape)]
+    return contract(pairs, tuple(range(2 * len(shape))), (*shape, *shape))
+
+
+def apart(node: Node) -> Node:
     """Write an identity as a term of its own: diag(p) - p pᵀ, not p ⊙ (I - 1 pᵀ)."""
     if not isinstance(node, Pointwise) or not node.expression.is_Mul:
         return node

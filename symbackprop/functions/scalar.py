@@ -333,3 +333,11 @@ def partial_derivatives(expression: Expr) -> dict[sympy.Symbol, Expr]:
 
 def _subscript(position: int) -> str:
     return "".join("₀₁₂₃₄₅₆₇₈₉"[int(digit)] for digit in str(position + 1))
+
+
+def kinked(expression: sympy.Expr) -> bool:
+    """Tell whether a function with a kink is called, in an expression or in the formula of a function it calls."""
+    if expression.has(positive, nonnegative, equals, sign, absolute, maximum, minimum, relu):
+        return True
+    calls = [part.func for part in expression.atoms(ScalarFunction)]
+    return any(function.body is not None and kinked(function.body) for function in calls)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from symbackprop.errors import UsageError
+from symbackprop.functions.scalar import kinked
 from symbackprop.graph.model import Graph, Model
 from symbackprop.graph.nodes import Contraction, MatrixFunction, Node, Pointwise, Reduction
 from symbackprop.graph.sizes import Size, same_size
@@ -60,6 +61,14 @@ def default_outputs(model: Model) -> tuple[str, ...]:
         and any(equation.name in graph.influences[other] for other in tainted & needed if other in graph.by_name)
     ]
     return tuple(found) or ((graph.equations[-1].name,) if not targets else ())
+
+
+def has_kink(root: Node) -> bool:
+    """Tell whether an expression has a maximum, or a function with a kink in it."""
+    nodes = topological([root])
+    return any(isinstance(node, Reduction) and node.kind == "max" for node in nodes) or any(
+        kinked(node.expression) for node in nodes if isinstance(node, Pointwise)
+    )
 
 
 def refuse_unused(model: Model, error: Callable[[str, str, str], Exception] | None = None) -> Model:

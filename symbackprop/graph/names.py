@@ -35,7 +35,21 @@ class Pairing:
     of: str
 
 
-Meaning: TypeAlias = str | Adjoint | Tangent | Cotangent | Pairing
+@dataclass(frozen=True)
+class Quadratic:
+    """The name of half the second derivative, along the direction, of a model of the objective ``of`` (Gauss-Newton, Fisher)."""
+
+    of: str
+
+
+@dataclass(frozen=True)
+class DataTerm:
+    """The name of the part of the objective ``of`` that depends on the data, where its author gave it none."""
+
+    of: str
+
+
+Meaning: TypeAlias = str | Adjoint | Tangent | Cotangent | Pairing | Quadratic | DataTerm
 
 
 def adjoint_name(of: str, by: str) -> str:
@@ -58,6 +72,31 @@ def pairing_name(of: str) -> str:
     return f"⟨G, {of}⟩"
 
 
+def quadratic_name(of: str) -> str:
+    """``Q[J]``: what a Gauss-Newton or Fisher product is the gradient of, by the direction."""
+    return f"Q[{of}]"
+
+
+def data_term_name(of: str) -> str:
+    """``ℓ[J]``: the part of the objective that depends on the data."""
+    return f"ℓ[{of}]"
+
+
+def without_tangents(name: str) -> tuple[str, int]:
+    """Return the name that a tangent is of, at the bottom, and how many tangents were taken."""
+    count = 0
+    while isinstance(meaning := parse_name(name), Tangent):
+        name, count = meaning.of, count + 1
+    return name, count
+
+
+def with_tangents(name: str, count: int) -> str:
+    """Return the name of the tangent's tangent, and so on, ``count`` times."""
+    for _ in range(count):
+        name = tangent_name(name)
+    return name
+
+
 def _atom(name: str) -> str:
     return f"({name})" if "/" in name else name
 
@@ -68,6 +107,10 @@ def parse_name(name: str) -> Meaning:
         return Tangent(name[2:-1])
     if name.startswith("G[") and name.endswith("]"):
         return Cotangent(name[2:-1])
+    if name.startswith("Q[") and name.endswith("]"):
+        return Quadratic(name[2:-1])
+    if name.startswith("ℓ[") and name.endswith("]"):
+        return DataTerm(name[2:-1])
     if name.startswith("⟨G, ") and name.endswith("⟩"):
         return Pairing(name[4:-1])
     if name.startswith("∂"):
@@ -78,6 +121,18 @@ def parse_name(name: str) -> Meaning:
             if character == "/" and depth == 0:
                 return Adjoint(_bare(name[1:position]), _bare(name[position + 2 :]))
     return name
+
+
+def as_printed(name: str) -> Meaning:
+    """Return the structure of a name as it is printed: the tangent of ∂J/∂z is ∂J̇/∂z, the derivative of J̇ by z.
+
+    (The derivative of the directional derivative is the directional derivative of the derivative.)
+    """
+    inner, count = without_tangents(name)
+    meaning = parse_name(inner)
+    if count and isinstance(meaning, Adjoint):
+        return Adjoint(with_tangents(meaning.of, count), meaning.by)
+    return parse_name(name)
 
 
 def _bare(name: str) -> str:

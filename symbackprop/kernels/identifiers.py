@@ -7,7 +7,7 @@ import keyword
 import re
 import unicodedata
 
-from symbackprop.graph.names import Adjoint, Tangent, parse_name
+from symbackprop.graph.names import Adjoint, DataTerm, Quadratic, Tangent, parse_name
 from symbackprop.language.vocabulary import GREEK
 
 _TAKEN = frozenset(
@@ -75,6 +75,8 @@ def _plain(name: str) -> str:
         return f"d_{_plain(meaning.by)}"
     if isinstance(meaning, Tangent):
         return f"t_{_plain(meaning.of)}"
+    if isinstance(meaning, Quadratic | DataTerm):
+        return f"{'curvature' if isinstance(meaning, Quadratic) else 'data'}_{_plain(meaning.of)}"
     spelled = "".join(GREEK.get(character, character) for character in name)
     spelled = unicodedata.normalize("NFKD", spelled)
     cleaned = re.sub(r"[^A-Za-z0-9_]", "", spelled) or "value"

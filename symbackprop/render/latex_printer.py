@@ -8,10 +8,21 @@ from dataclasses import replace
 
 import sympy
 
-from symbackprop.graph.names import Adjoint, Cotangent, Pairing, Tangent, cotangent_name, parse_name
+from symbackprop.graph.names import (
+    Adjoint,
+    Cotangent,
+    DataTerm,
+    Pairing,
+    Quadratic,
+    Tangent,
+    as_printed,
+    cotangent_name,
+    parse_name,
+    without_tangents,
+)
 from symbackprop.render import formula as f
 from symbackprop.render.printing import ARGUMENT, ATOM, HADAMARD, POWER, PRODUCT, SPELLED_OUT, SUM, Printed, Printer
-from symbackprop.render.symbols import escape, latex_name, parts
+from symbackprop.render.symbols import dotted, escape, latex_name, parts
 
 _RELATIONS = {">=": r"\ge", "<=": r"\le", "!=": r"\ne", "==": "="}
 _OPERATORS = {"sum": r"\sum", "max": r"\max", "logsumexp": r"\operatorname{logsumexp}"}
@@ -29,16 +40,31 @@ class LatexPrinter(Printer):
 
     def name(self, name: str, rank: int, plain: bool = False) -> str:
         """A name, or a derived name; ``plain`` spells a δ out."""
-        meaning = parse_name(name)
+        meaning = as_printed(name)
         if isinstance(meaning, Adjoint):
-            above, below = self.name(meaning.of, 0), self.name(meaning.by, rank)
+            first = as_printed(meaning.of)
+            if isinstance(first, Adjoint):
+                above, ranks = self.name(first.of, 0), self.style.rank
+                other, below = (self.name(by, ranks(by)) for by in (first.by, meaning.by))
+                if self.style.notation == "nabla":
+                    return f"\\nabla^2_{{{other}, {below}}} {above}"
+                return f"\\frac{{\\partial^2 {above}}}{{\\partial {other} \\, \\partial {below}}}"
+            above, below = self.name(meaning.of, self.style.rank(meaning.of)), self.name(meaning.by, rank)
             if self.style.notation == "nabla":
                 return f"\\nabla_{{{below}}} {above}"
-            if self.style.notation == "delta" and meaning.by in self.style.preactivations and not plain:
-                return self._delta(meaning.by, rank)
+            objective, dots = without_tangents(meaning.of)
+            delta = self.style.notation == "delta" and meaning.by in self.style.preactivations and not plain
+            if delta and not isinstance(parse_name(objective), Quadratic):
+                return self._delta(meaning.by, rank, dots)
             return f"\\frac{{\\partial {above}}}{{\\partial {below}}}"
         if isinstance(meaning, Tangent):
-            return f"\\dot{{{self.name(meaning.of, rank)}}}"
+            inner, dots = without_tangents(name)
+            if not isinstance(parse_name(inner), str):
+                return dotted(self.name(inner, rank), dots)
+            return latex_name(self.style.capitals(inner), rank, dots)
+        if isinstance(meaning, Quadratic | DataTerm):
+            core, word = ("Q", "Q") if isinstance(meaning, Quadratic) else ("\\ell", "ell")
+            return core if word not in self.style.taken else f"{core}_{{{self.name(meaning.of, 0)}}}"
         if isinstance(meaning, Cotangent):
             core = "\\mathbf{G}" if rank else "G"
             return core if "G" not in self.style.taken else f"{core}_{{{self.name(meaning.of, rank)}}}"
@@ -47,9 +73,9 @@ class LatexPrinter(Printer):
             return f"\\langle {self.show(given)}, {self.show(of)} \\rangle"
         return latex_name(self.style.capitals(meaning), rank)
 
-    def _delta(self, by: str, rank: int) -> str:
+    def _delta(self, by: str, rank: int, dots: int = 0) -> str:
         """δ with the number of its layer where the name is z1 and no other value could be meant, else with the name."""
-        core = "\\boldsymbol{\\delta}" if rank else "\\delta"
+        core = dotted("\\boldsymbol{\\delta}" if rank else "\\delta", dots)
         p = parts(by)
         alike = [other for other in self.style.preactivations if replace(parts(other), stem=parts(other).stem.lower()) == p]
         if p.number and p.stem == "z" and not (p.accent or p.subscript) and alike == [by]:
@@ -69,13 +95,15 @@ class LatexPrinter(Printer):
         subscripts = ",".join(self.show(s) for s in x.subscripts)
         if not isinstance(x.base, f.Symbol):
             return f"{{{self.show(x.base, ATOM)}}}_{{{subscripts}}}", ATOM
-        meaning = parse_name(x.base.name)
+        meaning = as_printed(x.base.name)
+        if isinstance(meaning, Adjoint) and isinstance(as_printed(meaning.of), Adjoint):
+            return f"{self.bracketed(self.name(x.base.name, 0))}_{{{subscripts}}}", ATOM
         if isinstance(meaning, Adjoint):
             base = self.name(x.base.name, 0)
             if base.startswith("\\frac"):
                 above = self.name(meaning.of, 0)
                 return f"\\frac{{\\partial {above}}}{{\\partial {self._subscripted(self.name(meaning.by, 0), subscripts)}}}", POWER
-            if base.startswith("\\delta"):
+            if "\\delta" in base[:12]:
                 return self._subscripted(base, subscripts), POWER
             return f"{self.bracketed(base)}_{{{subscripts}}}", ATOM
         text = self._subscripted(self.name(x.base.name, 0), subscripts)

@@ -28,13 +28,14 @@ Printed = tuple[str, int]
 class Style:
     """How names are shown: ``notation`` of gradients, the capital of a stacked value, and which values take a δ.
 
-    taken holds the names of the model, of which no sign may be the look-alike.
+    taken holds the names of the model, of which no sign may be the look-alike; rank gives that of a named value.
     """
 
     notation: str = "partial"
     capitals: Callable[[str], str] = staticmethod(lambda name: name)
     preactivations: frozenset[str] = frozenset()
     taken: frozenset[str] = frozenset()
+    rank: Callable[[str], int] = staticmethod(lambda name: 0)
 
 
 class Printer(ABC):

@@ -69,8 +69,13 @@ def _ascii_name(character: str) -> str:
     return "".join(c for c in base if c.isascii() and c.isalnum()) or "x"
 
 
-def latex_name(name: str, rank: int) -> str:
-    """Return the LaTeX of a name: vectors and matrices bold, scalars italic, words upright."""
+def dotted(text: str, dots: int) -> str:
+    """Return LaTeX with a dot for each derivative along a direction."""
+    return f"\\{'d' * dots}ot{{{text}}}" if dots else text
+
+
+def latex_name(name: str, rank: int, dots: int = 0) -> str:
+    """Return the LaTeX of a name: vectors and matrices bold, scalars italic, words upright; dots for derivatives."""
     p = parts(name)
     if p.stem in _LATEX_GREEK or p.stem == "ell":
         core = f"\\{p.stem}"
@@ -81,6 +86,7 @@ def latex_name(name: str, rank: int) -> str:
         core = f"\\mathbf{{{escape(p.stem)}}}" if rank else f"\\mathrm{{{escape(p.stem)}}}"
     if p.accent:
         core = f"{_ACCENTS[p.accent][1]}{{{core}}}"
+    core = dotted(core, dots)
     if p.subscript:
         pieces = [
             f"\\{s}" if s in _LATEX_GREEK else (s if len(s) == 1 or s.isdigit() else f"\\mathrm{{{escape(s)}}}")

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from dataclasses import dataclass, replace
 
 import sympy
 
-from symbackprop.graph.names import Adjoint, Cotangent, Pairing, Tangent, cotangent_name, parse_name
+from symbackprop.graph.names import (
+    Adjoint,
+    Cotangent,
+    DataTerm,
+    Pairing,
+    Quadratic,
+    Tangent,
+    as_printed,
+    cotangent_name,
+    parse_name,
+    without_tangents,
+)
 from symbackprop.graph.sizes import Size
 from symbackprop.render import formula as f
 from symbackprop.render.build import weight
@@ -24,6 +37,9 @@ from symbackprop.render.printing import (
 )
 from symbackprop.render.spelling import Spelling
 from symbackprop.render.symbols import text_name
+
+DOTS = ("", "\u0307", "\u0308", "\u20db")
+"""One dot for each derivative along a direction."""
 
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _FRACTIONS = {("1", "2"): "½", ("1", "3"): "⅓", ("1", "4"): "¼", ("3", "4"): "¾"}
@@ -69,22 +85,44 @@ class TextPrinter(Printer):
         """A name, or a derived name: ∂J/∂z, ż; ``plain`` spells a δ out."""
         if self.spelling is not None:
             return self.spelling.tensor(name)
-        meaning = parse_name(name)
+        meaning = as_printed(name)
         if isinstance(meaning, Adjoint):
-            above, below = self.name(meaning.of), self.name(meaning.by)
+            below, first = self.name(meaning.by), as_printed(meaning.of)
+            if isinstance(first, Adjoint):
+                above, other = self.name(first.of), self.name(first.by)
+                if self.style.notation == "nabla":
+                    return f"∇²_{other},{below} {above}"
+                return f"∂²{_grouped(above)}/∂{_grouped(other)}∂{_grouped(below)}"
             if self.style.notation == "nabla":
-                return f"∇_{below} {above}"
-            if self.style.notation == "delta" and meaning.by in self.style.preactivations and not plain:
-                return f"δ_{below}"
-            return f"∂{_grouped(above)}/∂{_grouped(below)}"
+                return f"∇_{below} {self.name(meaning.of)}"
+            objective, dots = without_tangents(meaning.of)
+            delta = self.style.notation == "delta" and meaning.by in self.style.preactivations and not plain
+            if delta and dots < len(DOTS) and not isinstance(parse_name(objective), Quadratic):
+                return f"δ{DOTS[dots]}_{below}"
+            return f"∂{_grouped(self.name(meaning.of))}/∂{_grouped(below)}"
         if isinstance(meaning, Tangent):
-            inner = self.name(meaning.of)
-            return inner + "\u0307" if len(inner) == 1 else f"D[{inner}]"
+            return self._dotted(name)
+        if isinstance(meaning, Quadratic):
+            return "Q" if "Q" not in self.style.taken else f"Q_{self.name(meaning.of)}"
+        if isinstance(meaning, DataTerm):
+            return "ℓ" if "ell" not in self.style.taken else f"ℓ_{self.name(meaning.of)}"
         if isinstance(meaning, Cotangent):
             return "G" if "G" not in self.style.taken else f"G_{self.name(meaning.of)}"
         if isinstance(meaning, Pairing):
             return f"⟨{self.name(cotangent_name(meaning.of))}, {self.name(meaning.of)}⟩"
         return text_name(self.style.capitals(meaning))
+
+    def _dotted(self, name: str) -> str:
+        """A letter (and what stands beside it) with a dot for each tangent, unless that is another value's name."""
+        inner, count = without_tangents(name)
+        shown = self.name(inner)
+        dotted = unicodedata.normalize("NFC", shown[:1] + DOTS[count] + shown[1:]) if count < len(DOTS) else ""
+        alike = {text_name(other) for other in self.style.taken}
+        if dotted and re.fullmatch(r"[^\W\d_](\d*|_\w+)", shown) and dotted not in alike:
+            return dotted
+        for _ in range(count):
+            shown = f"D[{shown}]"
+        return shown
 
     def _symbol(self, x: f.Symbol) -> Printed:
         if x.kind == ARGUMENT:

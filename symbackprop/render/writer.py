@@ -10,7 +10,7 @@ import sympy
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.functions.scalar import ScalarFunction
 from symbackprop.graph.model import Equation, Model
-from symbackprop.graph.names import Adjoint, parse_name
+from symbackprop.graph.names import Adjoint, Tangent, parse_name
 from symbackprop.graph.nodes import Leaf, Node, Pointwise
 from symbackprop.graph.sizes import Shape
 from symbackprop.graph.walk import topological
@@ -79,11 +79,15 @@ class Writer:
         names = [leaf.name for leaf in derived.graph.declarations] + [equation.name for equation in derived.forward]
         capitals = stacked_capitals(derived) if derived.batched else {}
         taken = frozenset({*names, *capitals.values()})
-        style = Style(notation, lambda name: capitals.get(name, name), preactivations(derived), taken)
+        rank = {equation.name: equation.node.rank for equation in derived.equations}
+        rank |= {leaf.name: leaf.rank for leaf in derived.graph.declarations}
+        style = Style(
+            notation, lambda name: capitals.get(name, name), preactivations(derived), taken, lambda name: rank.get(name, 0)
+        )
         self.style, self.text, self.latex = style, TextPrinter(style), LatexPrinter(style)
         self.forms = Forms(derived.model, taken)
         self.matrix, self.index = self.forms.matrix, self.forms.index
-        self.number = {e.name: k for k, e in enumerate((*derived.forward, *derived.backward), start=1)}
+        self.number = {e.name: k for k, e in enumerate(derived.equations, start=1)}
 
     def line(self, equation: Equation) -> Line:
         """Return one equation in matrix form where there is one, else in index form."""
@@ -100,6 +104,9 @@ class Writer:
     def why(self, equation: Equation) -> str:
         """Say which equations a derivative comes back through, and whether terms are added up."""
         terms = self.derived.contributions.get(equation.name)
+        meaning = parse_name(equation.name)
+        if isinstance(meaning, Tangent):
+            return f"the derivative of ({self.number[meaning.of]})" if meaning.of in self.number else ""
         if terms is None:
             return ""
         if not terms:
@@ -116,7 +123,7 @@ class Writer:
     def definitions(self) -> list[tuple[Formula, Formula]]:
         """The named functions that occur in the equations or in each other's formulas, in order of appearance."""
         found: dict[type[ScalarFunction], None] = {}
-        for equation in (*self.derived.forward, *self.derived.backward):
+        for equation in self.derived.equations:
             for node in topological([equation.node]):
                 if isinstance(node, Pointwise):
                     _collect(node.expression, found)

@@ -1,0 +1,151 @@
+"""Blocks of a matrix of second derivatives, from the equations of its products with a direction.
+
+A product is linear in the direction, so that the identity in the direction's place gives the block: every tangent then
+has the axes of the column's tensor too. Where that tensor enters one value only, and that has fewer axes (a weight and its
+pre-activation), the identity is put in the place of that value's tangent, and the chain rule does the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from symbackprop.derivation.derived import DerivedGraph, Section
+from symbackprop.derivation.local import apart, over_columns, unit
+from symbackprop.derivation.products import MATRICES
+from symbackprop.errors import UsageError
+from symbackprop.graph.build import add, constant, contract, is_constant, transpose
+from symbackprop.graph.model import Equation
+from symbackprop.graph.names import Adjoint, Tangent, adjoint_name, parse_name, tangent_name
+from symbackprop.graph.nodes import Leaf, Node
+from symbackprop.graph.verify import verify
+from symbackprop.graph.walk import leaves, substitute
+from symbackprop.simplify.cost import cost, total_cost
+from symbackprop.simplify.engine import Simplifier
+
+
+def with_block(derived: DerivedGraph, row: str, column: str) -> DerivedGraph:
+    """Return a derivation that has products with a block of their matrix in their place; `block_name` is its name.
+
+    The block has the axes of the row's tensor, then those of the column's. Raises UsageError where there is no such tensor.
+    """
+    for name in (row, column):
+        if name not in derived.products:
+            raise UsageError(f"there is no block of {name}: the derivatives are by {', '.join(derived.products)}")
+    *before, section = derived.further
+    equations = _Block(derived, row, column).equations(block_name(derived, row, column))
+    block = Section("block", f"Block of the {MATRICES[section.kind]}", equations)
+    gone = {equation.name for equation in section.equations}
+    rest = tuple(equation for equation in derived.graph.equations if equation.name not in gone)
+    declared = tuple(leaf for leaf in derived.graph.declarations if leaf.kind != "tangent")
+    graph = verify(replace(derived.graph, declarations=declared, equations=(*rest, *equations)))
+    return replace(derived, graph=graph, further=(*before, block), products={})
+
+
+def block_name(derived: DerivedGraph, row: str, column: str) -> str:
+    """The name of a block: ∂²J/∂row∂column, or that of Q by the directions."""
+    return _jacobian_name(derived.products[row], tangent_name(column))
+
+
+def _jacobian_name(name: str, by: str) -> str:
+    """The name of the derivative of a linear equation's value by a tangent; D[z] by D[W] is ∂z/∂W."""
+    moved, along = parse_name(name), parse_name(by)
+    if isinstance(moved, Tangent) and isinstance(along, Tangent):
+        return adjoint_name(moved.of, along.of)
+    return adjoint_name(name, by)
+
+
+class _Block:
+    """The equations of one block."""
+
+    def __init__(self, derived: DerivedGraph, row: str, column: str) -> None:
+        self.derived = derived
+        self.turned = self._enters(row) < self._enters(column)
+        if self.turned:  # the derivatives along what enters first have the shorter equations
+            row, column = column, row
+        self.direction = derived.directions[column]
+        others = {leaf: constant(0, leaf.shape) for name, leaf in derived.directions.items() if name != column}
+        name = derived.products[row]
+        needed = derived.graph.needed_for(frozenset({name}))
+        linear = [equation for equation in derived.further[-1].equations if equation.name in needed]
+        self.tangents = [e.reference for e in linear]
+        self.linear = [replace(e, node=substitute(e.node, others)) for e in linear if e.name != name]
+        self.product = substitute(derived.graph.by_name[name].node, others)
+        self.first = replace(derived.graph, equations=(*derived.forward, *derived.backward))
+        self.simplifier = Simplifier(self.first)
+        self.found: list[Equation] = []
+
+    def _enters(self, name: str) -> int:
+        graph = self.derived.graph
+        return next((k for k, e in enumerate(self.derived.forward) if name in graph.influences[e.name]), -1)
+
+    def equations(self, name: str) -> tuple[Equation, ...]:
+        """The equations of the block, the block itself last."""
+        columns, entry = self.direction.shape, self._entry()
+        if entry is None:
+            node = self._over(self.product, self._columns(self.direction), columns)
+        else:
+            inner = self._over(entry.node, {self.direction: unit(columns)}, columns)
+            outer = self._over(self.product, self._columns(entry.reference), entry.node.shape)
+            past = self._over(self.product, {self.direction: unit(columns)}, columns)
+            node = add([_chained(inner, outer, len(columns), entry.node.rank), past])
+        shape = node.shape
+        if not self.turned:
+            node = transpose(node, (*range(len(columns), len(shape)), *range(len(columns))))
+        return self._folded(Equation(name, apart(self.simplifier.simplify(node))))
+
+    def _entry(self) -> Equation | None:
+        """The tangent through which alone the direction enters, if it is that of a value with fewer axes."""
+        readers = [equation for equation in self.linear if self.direction in leaves(equation.node)]
+        if len(readers) != 1 or readers[0].node.rank >= self.direction.rank:
+            return None
+        meaning = parse_name(readers[0].name)
+        forward = isinstance(meaning, Tangent) and not isinstance(parse_name(meaning.of), Adjoint)
+        return readers[0] if forward else None
+
+    def _columns(self, start: Leaf) -> dict[Leaf, Node]:
+        """The derivatives of the linear equations' values by a tangent, whose axes come first; those that are 0 are left out."""
+        columns = start.shape
+        known: dict[Leaf, Node] = {start: unit(columns)}
+        for equation in self.linear:
+            if equation.reference is start:
+                continue
+            node = self._over(equation.node, known, columns)
+            rank = equation.node.rank
+            turned = transpose(node, (*range(len(columns), len(columns) + rank), *range(len(columns))))
+            made = self.simplifier(Equation(_jacobian_name(equation.name, start.name), turned))
+            if is_constant(made.node) and made.node == constant(0, made.node.shape):
+                continue
+            self.found.append(replace(made, node=apart(made.node)))
+            known[equation.reference] = transpose(
+                made.reference, (*range(rank, rank + len(columns)), *range(rank))
+            )
+        return known
+
+    def _over(self, node: Node, known: dict[Leaf, Node], columns: tuple[object, ...]) -> Node:
+        """An expression with derivatives in the place of the tangents in it; one that has none is 0."""
+        inside = [leaf for leaf in leaves(node) if leaf in self.tangents or leaf is self.direction]
+        zeros = {leaf: constant(0, leaf.shape) for leaf in inside if leaf not in known}
+        here = {leaf: known[leaf] for leaf in inside if leaf in known}
+        return over_columns(substitute(node, zeros), here, columns)
+
+    def _folded(self, result: Equation) -> tuple[Equation, ...]:
+        """Put derivatives into the equations that read them, where that makes those shorter together."""
+        equations = {equation.name: equation for equation in (*self.found, result)}
+        simplifier = Simplifier(self.first)  # which knows no name that is about to go
+        for equation in self.found:
+            inner, reference = equations[equation.name], equation.reference
+            readers = [e for e in equations.values() if reference in leaves(e.node)]
+            after = [apart(simplifier.simplify(substitute(e.node, {reference: inner.node}))) for e in readers]
+            if total_cost(after) < total_cost(e.node for e in readers) + cost(inner.node):
+                equations.update({e.name: replace(e, node=node) for e, node in zip(readers, after, strict=True)})
+                del equations[equation.name]
+        return tuple(equations.values())
+
+
+def _chained(inner: Node, outer: Node, columns: int, rank: int) -> Node:
+    """The derivative by the columns through a value: inner has the columns and then its axes, outer its axes and then others."""
+    rest = outer.rank - rank
+    first, last = tuple(range(columns)), tuple(range(columns, columns + rest))
+    middle = tuple(range(columns + rest, columns + rest + rank))
+    sizes = (*inner.shape[:columns], *outer.shape[rank:], *outer.shape[:rank])
+    return contract([(inner, (*first, *middle)), (outer, (*middle, *last))], (*first, *last), sizes)
