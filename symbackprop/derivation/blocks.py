@@ -8,19 +8,26 @@ pre-activation), the identity is put in the place of that value's tangent, and t
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
+
+import sympy
 
 from symbackprop.derivation.derived import DerivedGraph, Section
 from symbackprop.derivation.local import apart, over_columns, unit
 from symbackprop.derivation.products import MATRICES
 from symbackprop.errors import UsageError
-from symbackprop.graph.build import add, constant, contract, is_constant, transpose
+from symbackprop.graph.build import add, constant, contract, is_constant, pointwise, transpose
 from symbackprop.graph.model import Equation
 from symbackprop.graph.names import Adjoint, Tangent, adjoint_name, parse_name, tangent_name
-from symbackprop.graph.nodes import Leaf, Node
+from symbackprop.graph.nodes import Contraction, Leaf, Node, Pointwise, Reduction, argument
 from symbackprop.graph.verify import verify
-from symbackprop.graph.walk import leaves, substitute
+from symbackprop.graph.walk import leaves, rewrite, substitute, topological
 from symbackprop.simplify.cost import cost, total_cost
 from symbackprop.simplify.engine import Simplifier
+
+
+READABLE = 10
+"""The most indices of one sum of products into which the names of derivatives are put."""
 
 
 def with_block(derived: DerivedGraph, row: str, column: str) -> DerivedGraph:
@@ -68,9 +75,11 @@ class _Block:
         needed = derived.graph.needed_for(frozenset({name}))
         linear = [equation for equation in derived.further[-1].equations if equation.name in needed]
         self.tangents = [e.reference for e in linear]
-        self.linear = [replace(e, node=substitute(e.node, others)) for e in linear if e.name != name]
-        self.product = substitute(derived.graph.by_name[name].node, others)
-        self.first = replace(derived.graph, equations=(*derived.forward, *derived.backward))
+        softmaxes = _Softmaxes(derived)
+        self.linear = [replace(e, node=softmaxes.named(substitute(e.node, others))) for e in linear if e.name != name]
+        self.product = softmaxes.named(substitute(derived.graph.by_name[name].node, others))
+        self.named = softmaxes.equations
+        self.first = replace(derived.graph, equations=(*derived.forward, *derived.backward, *self.named))
         self.simplifier = Simplifier(self.first)
         self.found: list[Equation] = []
 
@@ -136,10 +145,57 @@ class _Block:
             inner, reference = equations[equation.name], equation.reference
             readers = [e for e in equations.values() if reference in leaves(e.node)]
             after = [apart(simplifier.simplify(substitute(e.node, {reference: inner.node}))) for e in readers]
-            if total_cost(after) < total_cost(e.node for e in readers) + cost(inner.node):
+            shorter = total_cost(after) < total_cost(e.node for e in readers) + cost(inner.node)
+            if shorter and all(_indices(node) <= READABLE for node in after):
                 equations.update({e.name: replace(e, node=node) for e, node in zip(readers, after, strict=True)})
                 del equations[equation.name]
-        return tuple(equations.values())
+        used = replace(self.first, equations=(*self.named, *equations.values())).needed_for(frozenset({result.name}))
+        return (*[equation for equation in self.named if equation.name in used], *equations.values())
+
+
+class _Softmaxes:
+    """Names for softmaxes that have none: in a block their exponentials would flow together, exp(a) exp(b) = exp(a + b)."""
+
+    def __init__(self, derived: DerivedGraph) -> None:
+        graph = derived.graph
+        taken = {*graph.declared, *graph.by_name, *(function.title for function in derived.model.functions)}
+        self._free = (name for k in count(1) if (name := "p" if k == 1 else f"p_{k}") not in taken)
+        self._name_of: dict[Node, Leaf] = {}
+        self.equations: list[Equation] = []
+
+    def named(self, root: Node) -> Node:
+        """Return an expression with names for the softmaxes in it."""
+        return rewrite(root, self._with_names)
+
+    def _with_names(self, node: Node) -> Node | None:
+        if not isinstance(node, Pointwise):
+            return None
+        factors = list(zip(node.operands, node.labels, strict=True))
+        changes: dict[sympy.Expr, sympy.Expr] = {}
+        for total, reduced in enumerate(node.operands):
+            if not isinstance(reduced, Reduction) or reduced.kind != "logsumexp":
+                continue
+            for value, (operand, labels) in enumerate(zip(node.operands, node.labels, strict=True)):
+                exponential = sympy.exp(argument(value) - argument(total))
+                if reduced.operands == (operand,) and node.expression.has(exponential):
+                    changes[exponential] = argument(len(factors))
+                    factors.append((self._leaf(operand, reduced), labels))
+        return pointwise(node.expression.xreplace(changes), factors, node.shape) if changes else None
+
+    def _leaf(self, operand: Node, reduced: Node) -> Leaf:
+        if reduced not in self._name_of:
+            every = tuple(range(operand.rank))
+            softmax = pointwise(
+                sympy.exp(argument(0) - argument(1)), [(operand, every), (reduced, every[: reduced.rank])], operand.shape
+            )
+            self.equations.append(Equation(next(self._free), softmax))
+            self._name_of[reduced] = self.equations[-1].reference
+        return self._name_of[reduced]
+
+
+def _indices(root: Node) -> int:
+    """The most indices that one sum of products in an expression has."""
+    return max((len(n.label_sizes) for n in topological([root]) if isinstance(n, Contraction)), default=root.rank)
 
 
 def _chained(inner: Node, outer: Node, columns: int, rank: int) -> Node:

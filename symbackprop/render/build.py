@@ -12,6 +12,7 @@ from symbackprop.render.formula import (
     Entry,
     Formula,
     Hadamard,
+    Kronecker,
     Number,
     Over,
     Power,
@@ -34,7 +35,7 @@ def is_one(formula: Formula) -> bool:
 
 def weight(formula: Formula) -> int:
     """How many tensors stand in a term: products of more come first."""
-    if isinstance(formula, Product | Hadamard):
+    if isinstance(formula, Product | Hadamard | Kronecker):
         return sum(weight(factor) for factor in formula.factors)
     if isinstance(formula, Quotient):
         return weight(formula.above)

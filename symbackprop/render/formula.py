@@ -51,6 +51,13 @@ class Hadamard(Formula):
 
 
 @dataclass(frozen=True)
+class Kronecker(Formula):
+    """The Kronecker product of two matrices (or columns, or rows)."""
+
+    factors: tuple[Formula, ...]
+
+
+@dataclass(frozen=True)
 class Quotient(Formula):
     """A fraction with a scalar below, or (elementwise) a quotient entry by entry."""
 

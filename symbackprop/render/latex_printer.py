@@ -35,6 +35,7 @@ class LatexPrinter(Printer):
     """Prints formulas in LaTeX."""
 
     hadamard_sign = r" \odot "
+    kronecker_sign = r" \otimes "
 
     # ------------------------------------------------------------ names
 

@@ -43,6 +43,7 @@ class Printer(ABC):
 
     minus: ClassVar[str] = "-"
     hadamard_sign: ClassVar[str]
+    kronecker_sign: ClassVar[str]
 
     def __init__(self, style: Style) -> None:
         self.style = style
@@ -77,6 +78,9 @@ class Printer(ABC):
 
     def _hadamard(self, x: f.Hadamard) -> Printed:
         return self.hadamard_sign.join(self.show(part, PRODUCT) for part in x.factors), HADAMARD
+
+    def _kronecker(self, x: f.Kronecker) -> Printed:
+        return self.kronecker_sign.join(self.show(part, POWER) for part in x.factors), HADAMARD
 
     def _number(self, x: f.Number) -> Printed:
         return self.number(x.value)

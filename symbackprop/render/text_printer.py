@@ -70,6 +70,7 @@ class TextPrinter(Printer):
 
     minus = "−"
     hadamard_sign = " ⊙ "
+    kronecker_sign = " ⊗ "
 
     def __init__(self, style: Style, spelling: Spelling | None = None) -> None:
         super().__init__(style)

@@ -10,13 +10,15 @@ import sympy
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.functions.scalar import ScalarFunction
 from symbackprop.graph.model import Equation, Model
-from symbackprop.graph.names import Adjoint, Tangent, parse_name
+from symbackprop.graph.names import Adjoint, Tangent, parse_name, without_tangents
 from symbackprop.graph.nodes import Leaf, Node, Pointwise
 from symbackprop.graph.sizes import Shape
 from symbackprop.graph.walk import topological
+from symbackprop.render.diagonals import with_diagonals
 from symbackprop.render.forms import NoMatrixForm, title
 from symbackprop.render.formula import Call, Entry, Formula, Index, Symbol
 from symbackprop.render.index_form import IndexForm
+from symbackprop.render.kronecker_form import KroneckerForm
 from symbackprop.render.latex_printer import LatexPrinter
 from symbackprop.render.matrix_form import MatrixForm
 from symbackprop.render.printing import ARGUMENT, SPELLED_OUT, Style
@@ -45,23 +47,38 @@ class Line:
 class Forms:
     """The equations of one model as formulas: in matrix form where there is one, else in index form.
 
-    With ``inside`` they are such that the language reads them back.
+    With ``inside`` they are such that the language reads them back. ``rank`` gives that of a named value: a derivative of
+    one by another is then written as a matrix of vec of both, where that is a sum of Kronecker products.
     """
 
-    def __init__(self, model: Model, names: Iterable[str], inside: bool = False) -> None:
+    def __init__(
+        self, model: Model, names: Iterable[str], inside: bool = False, rank: Callable[[str], int] | None = None
+    ) -> None:
         functions = [function.title for function in model.functions]
         letters = frozenset(name for name in (*names, *functions, *model.dimensions) if len(name) == 1)
         defaults = {name: size for name, size in model.dimensions.items() if size is not None}
         self.matrix = MatrixForm(symbol)
         self.index = IndexForm(symbol, letters, defaults, inside)
+        self.kronecker, self.rank = KroneckerForm(self.matrix), rank
 
     def sides(self, name: Symbol, node: Node, indices: tuple[str, ...] = ()) -> tuple[Formula, Formula]:
         """Return ``name`` and the formula of a node, or an entry of each."""
-        try:
-            return name, self.matrix.of(node)
-        except NoMatrixForm:
-            letters, right = self.index.of(node, indices)
-            return entry(name, letters, node.shape), right
+        stacked = self._stacked(name.name)
+        for form in (self.matrix.of, stacked) if stacked else (self.matrix.of,):
+            try:
+                return name, with_diagonals(form(node)) if stacked else form(node)
+            except NoMatrixForm:
+                continue
+        letters, right = self.index.of(node, indices)
+        return entry(name, letters, node.shape), right
+
+    def _stacked(self, name: str) -> Callable[[Node], Formula] | None:
+        """The form of the derivative of one named value by another, of which at least one is a matrix; None for other names."""
+        row, column = row_and_column(name)
+        if self.rank is None or not self.rank(row):
+            return None
+        ranks = self.rank(row), self.rank(column)
+        return lambda node: self.kronecker.of(node, *ranks)
 
     def definition(self, function: type[ScalarFunction]) -> tuple[Formula, Formula]:
         """Return a function of its arguments, and its formula."""
@@ -76,16 +93,21 @@ class Writer:
 
     def __init__(self, derived: DerivedGraph, notation: str = "partial") -> None:
         self.derived = derived
-        names = [leaf.name for leaf in derived.graph.declarations] + [equation.name for equation in derived.forward]
+        values = [equation.name for equation in derived.equations if isinstance(parse_name(equation.name), str)]
+        names = [leaf.name for leaf in derived.graph.declarations] + values
         capitals = stacked_capitals(derived) if derived.batched else {}
         taken = frozenset({*names, *capitals.values()})
         rank = {equation.name: equation.node.rank for equation in derived.equations}
         rank |= {leaf.name: leaf.rank for leaf in derived.graph.declarations}
         style = Style(
-            notation, lambda name: capitals.get(name, name), preactivations(derived), taken, lambda name: rank.get(name, 0)
+            notation,
+            lambda name: capitals.get(name, name),
+            preactivations(derived),
+            taken,
+            lambda name: rank.get(without_tangents(name)[0], 0),
         )
         self.style, self.text, self.latex = style, TextPrinter(style), LatexPrinter(style)
-        self.forms = Forms(derived.model, taken)
+        self.forms = Forms(derived.model, taken, rank=style.rank)
         self.matrix, self.index = self.forms.matrix, self.forms.index
         self.number = {e.name: k for k, e in enumerate(derived.equations, start=1)}
 
@@ -136,6 +158,15 @@ class Writer:
             return None
         name = found[0].name
         return Symbol(name, found[0].node.rank), Symbol(name, found[0].node.rank, SPELLED_OUT), len(found) > 1
+
+
+def row_and_column(name: str) -> tuple[str, str]:
+    """The values that a derivative with the axes of both is of and by: z and W of ∂z/∂W, V and W of ∂²J/∂V∂W; else nothing."""
+    meaning = parse_name(name)
+    if not isinstance(meaning, Adjoint):
+        return "", ""
+    above = parse_name(meaning.of)
+    return (above.by if isinstance(above, Adjoint) else meaning.of), meaning.by
 
 
 def symbol(leaf: Leaf) -> Symbol:
