@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from html import escape
@@ -93,9 +93,17 @@ def derive(model: Model, wrt: Sequence[str] | None = None, *, all_values: bool =
 
 
 def check(
-    model: Derivation | Model, *, seed: int = 0, samples: int = 3, kernel: Any = None, progress: Progress | None = None
+    model: Derivation | Model,
+    *,
+    seed: int = 0,
+    samples: int = 3,
+    order: int = 1,
+    kernel: Any = None,
+    progress: Progress | None = None,
 ) -> CheckReport:
     """Compare the kernel's gradients by the parameters with finite differences, the complex step and exact expansion.
+
+    With ``order`` 2 its Hessian-vector products too.
 
     ``kernel`` is a module or object to check instead of the one that is generated; ``progress`` is called with the work
     done, the work in all, and what comes next.
@@ -103,7 +111,8 @@ def check(
     from symbackprop.checking.checker import check_model
 
     checked = model.model if isinstance(model, Derivation) else model
-    return check_model(checked, kernel or derive(checked).kernel(), seed=seed, samples=samples, progress=progress)
+    made = kernel or derive(checked).kernel(order)
+    return check_model(checked, made, seed=seed, samples=samples, order=order, progress=progress)
 
 
 class DerivedEquation:
@@ -163,18 +172,54 @@ def html_table(rows: Sequence[Sequence[str]]) -> str:
     return f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
 
 
+Extend = Callable[[DerivedGraph], DerivedGraph]
+"""What is done with a derivation of first derivatives."""
+
+
 class Derivation:
     """A model and its derivatives, per example and over the batch."""
 
-    def __init__(self, model: Model, wrt: tuple[str, ...] | None = None, all_values: bool = False) -> None:
+    def __init__(
+        self, model: Model, wrt: tuple[str, ...] | None = None, all_values: bool = False, extend: Extend = lambda d: d
+    ) -> None:
         self.model = model
-        self._wrt, self._all = wrt, all_values
-        self.example = derive_graph(model, wrt, all_values=all_values)
+        self._wrt, self._all, self._extend = wrt, all_values, extend
+        self.example = extend(derive_graph(model, wrt, all_values=all_values))
 
     @cached_property
     def batch(self) -> DerivedGraph:
         """The derivation with the examples stacked as rows."""
-        return derive_graph(self.model, self._wrt, batched=True, all_values=self._all)
+        return self._extend(derive_graph(self.model, self._wrt, batched=True, all_values=self._all))
+
+    def _extended(self, more: Extend) -> Derivation:
+        return Derivation(self.model, self._wrt, self._all, lambda derived: more(self._extend(derived)))
+
+    def products(self, curvature: str = "hessian") -> Derivation:
+        """Return the derivation with products of second derivatives with an open direction.
+
+        curvature is hessian, gauss-newton, fisher or empirical-fisher. Raises UsageError where that matrix is not defined.
+        """
+        from symbackprop.derivation.products import with_products
+
+        return self._extended(lambda derived: with_products(derived, curvature))
+
+    def next_order(self) -> Derivation:
+        """Return a derivation that has products with these differentiated once more along their direction."""
+        from symbackprop.derivation.products import with_next_order
+
+        return self._extended(with_next_order)
+
+    def block(self, row: str, column: str, curvature: str = "hessian") -> Derivation:
+        """Return the derivation with a block of a matrix of second derivatives. Raises UsageError for an unknown tensor."""
+        from symbackprop.derivation.blocks import with_block
+
+        return self.products(curvature)._extended(lambda derived: with_block(derived, row, column))
+
+    def diagonal(self, names: Sequence[str] | None = None, curvature: str = "hessian") -> Derivation:
+        """Return the derivation with the diagonal of the matrix for the tensors for which it is a short equation."""
+        from symbackprop.derivation.blocks import with_diagonals
+
+        return self.products(curvature)._extended(lambda derived: with_diagonals(derived, names))
 
     def form(self, batch_form: bool = False) -> DerivedGraph:
         """The derivation in one of its two forms."""
@@ -225,22 +270,27 @@ class Derivation:
 
         return render.json_form(self.form(batch_form), **options)
 
-    def source(self, order: int = 1, *, checkpoint: int | None = None) -> str:
-        """The source of the generated NumPy module. Raises UsageError for an order other than 1.
+    def source(self, order: int = 1, *, checkpoint: int | None = None, curvature: str = "hessian") -> str:
+        """The source of the generated NumPy module, of order 2 with products of second derivatives. Raises UsageError.
 
         ``checkpoint`` keeps only what every so many layers give, and computes the rest again in the backward pass.
         """
-        if order != 1:
-            raise UsageError(f"kernels have first derivatives only so far, not those of order {order}")
         from symbackprop.kernels import generate_source
 
-        return generate_source(self.model, self._wrt, checkpoint=checkpoint)
+        return generate_source(self._of_order(order, curvature, checkpoint), checkpoint=checkpoint)
 
-    def kernel(self, order: int = 1, *, checkpoint: int | None = None) -> ModuleType:
+    def _of_order(self, order: int, curvature: str, checkpoint: int | None) -> DerivedGraph:
+        if order not in (1, 2):
+            raise UsageError(f"kernels have derivatives of order 1 and 2, not of order {order}")
+        if order == 2 and checkpoint is not None:
+            raise UsageError("products of second derivatives read every value twice: checkpoints are for order 1")
+        return self.batch if order == 1 or self.batch.products else self.products(curvature).batch
+
+    def kernel(self, order: int = 1, *, checkpoint: int | None = None, curvature: str = "hessian") -> ModuleType:
         """The generated NumPy module, imported; see `source`."""
         from symbackprop.kernels import load_source
 
-        return load_source(self.source(order, checkpoint=checkpoint), self.model.name)
+        return load_source(self.source(order, checkpoint=checkpoint, curvature=curvature), self.model.name)
 
     def footprint(self, *, checkpoint: int | None = None) -> Footprint:
         """What the kernel costs in memory and arithmetic, as polynomials in the sizes and in numbers."""

@@ -179,18 +179,29 @@ def _report(path: Path, written: bool) -> None:
 def _generate(options: argparse.Namespace) -> int:
     if options.show_model:
         return _show_model(options)
-    from symbackprop.kernels import generate_source
+    from symbackprop.api import derive
     from symbackprop.writing import write
 
-    model = _model(options)
+    model, curvature = _model(options), _curvature(options)
+    if options.order == 1 and curvature != "hessian":
+        raise UsageError("--gauss-newton and --fisher are products of second derivatives: --order 2")
     with _progress(f"generating {model.name}"):
-        source = generate_source(model, checkpoint=options.checkpoint)
+        source = derive(model).source(options.order, checkpoint=options.checkpoint, curvature=curvature)
     if options.output == "-":
         _print(source)
         return DONE
     path = Path("generated") / f"{_module_name(model.name)}.py" if options.output is None else Path(options.output)
     _report(path, write(path, source, force=options.force))
     return DONE
+
+
+def _curvature(options: argparse.Namespace) -> str:
+    """The matrix of second derivatives that the flags name."""
+    if options.gauss_newton and options.fisher:
+        raise UsageError("--gauss-newton and --fisher are two matrices: give one of them")
+    if options.gauss_newton:
+        return "gauss-newton"
+    return {None: "hessian", "model": "fisher", "empirical": "empirical-fisher"}[options.fisher]
 
 
 def _footprint(options: argparse.Namespace) -> int:
@@ -279,7 +290,7 @@ def _check(options: argparse.Namespace) -> int:
         except Exception as problem:  # whatever the module raises while it is imported
             raise UsageError(f"{options.kernel} cannot be imported: {type(problem).__name__}: {problem}") from None
     with _progress(f"checking {model.name}") as progress:
-        report = check(model, seed=options.seed, samples=options.samples, kernel=kernel, progress=progress)
+        report = check(model, seed=options.seed, samples=options.samples, order=options.order, kernel=kernel, progress=progress)
     _print(report.json() if options.json else report.table)
     return DONE if report.ok else CHECK_FAILED
 

@@ -71,6 +71,10 @@ def _parser() -> argparse.ArgumentParser:
         "--checkpoint", type=_positive, metavar="K",
         help="keep only what every K layers give; compute the rest again in the backward pass",
     )  # fmt: skip
+    generate.add_argument(
+        "--order", type=_order, metavar="N", default=1, help="2 adds products of second derivatives with a direction (default 1)"
+    )
+    _curvature_arguments(generate)
     _model_arguments(generate)
     check = command(
         "check", "MODEL", "compare the kernel's gradients with independent routes",
@@ -78,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     check.add_argument("--seed", type=int, metavar="N", default=0, help="of the random shapes and numbers (default 0)")
     check.add_argument("--samples", type=_positive, metavar="N", default=3, help="how many random shapes to try (default 3)")
+    check.add_argument("--order", type=_order, metavar="N", default=1, help="2 checks Hessian-vector products too (default 1)")
     check.add_argument("--kernel", metavar="FILE", help="check this generated module instead of a fresh one")
     check.add_argument("--json", action="store_true", help="print the report as JSON")
     _model_arguments(check)
@@ -104,6 +109,20 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("name", nargs="?", metavar="NAME", help="print the equations of this model")
     models.add_argument("--json", action="store_true", help="print JSON")
     return parser
+
+
+def _curvature_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--gauss-newton", action="store_true", help="the Gauss-Newton matrix in place of the Hessian")
+    parser.add_argument(
+        "--fisher", nargs="?", const="model", choices=("model", "empirical"), metavar="model|empirical",
+        help="the Fisher matrix in place of the Hessian: of the model (the default), or of the targets as given",
+    )  # fmt: skip
+
+
+def _order(text: str) -> int:
+    if text not in ("1", "2"):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not 1 or 2")
+    return int(text)
 
 
 def _model_arguments(parser: argparse.ArgumentParser, optional: bool = False) -> None:

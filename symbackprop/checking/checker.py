@@ -13,6 +13,7 @@ from symbackprop.checking.exact import exact_error
 from symbackprop.checking.kernel_run import KernelRun, fault_in, frozen, hyper_arguments, run_kernel
 from symbackprop.checking.reference import Reference, References, prepare
 from symbackprop.checking.report import CheckReport, Row, Verdict
+from symbackprop.checking.second import PRODUCT_TOLERANCES, product_rows, tiny_product_rows
 from symbackprop.errors import UsageError
 from symbackprop.graph.model import Model
 
@@ -51,16 +52,21 @@ def check_model(
     seed: int = 0,
     samples: int = 3,
     routes: Iterable[str] | None = None,
+    order: int = 1,
     progress: Progress | None = None,
 ) -> CheckReport:
     """Compare a kernel's loss and gradients with routes that share no code with the derivation.
+
+    With ``order`` 2 its products of second derivatives too.
 
     kernel is a module, or any object, with ``loss`` and ``loss_and_grad``. samples is the number of random
     shapes; exact expansion adds a tiny one. routes are names from `ROUTES` (all, if None). Raises UsageError
     for an unknown route or a model without an objective, SizeError where no sizes fit the equations.
     """
     chosen = _chosen(routes)
-    return judge(prepare(model, seed=seed, samples=samples), kernel, routes=chosen, progress=progress)
+    if order not in (1, 2):
+        raise UsageError(f"there are checks of order 1 and 2, not of order {order}")
+    return judge(prepare(model, seed=seed, samples=samples), kernel, routes=chosen, order=order, progress=progress)
 
 
 def _chosen(routes: Iterable[str] | None) -> tuple[str, ...]:
@@ -76,6 +82,7 @@ def judge(
     kernel: Any,
     *,
     routes: Iterable[str] | None = None,
+    order: int = 1,
     progress: Progress | None = None,
 ) -> CheckReport:
     """Compare a kernel with references already prepared: many kernels can be judged against the same ones."""
@@ -89,6 +96,8 @@ def judge(
         if progress is not None:
             progress(done, len(work), reference.sample.label)
         rows.extend(_tiny_rows(reference, kernel, chosen) if tiny else _rows(reference, kernel, chosen))
+        if order == 2:
+            rows.extend(tiny_product_rows(reference, kernel) if tiny else product_rows(reference, kernel))
     if progress is not None:
         progress(len(work), len(work), "")
     missing = objective.open_functions()
@@ -100,7 +109,7 @@ def judge(
             for route in chosen
         )
     order = {name: position for position, name in enumerate((objective.name, *objective.parameters))}
-    place = {route: position for position, route in enumerate(ROUTES)}
+    place = {route: position for position, route in enumerate((*ROUTES, *PRODUCT_TOLERANCES))}
     rows.sort(key=lambda row: (order[row.parameter], place[row.route]))
     return CheckReport(objective.model.name, tuple(rows), objective.parameters)
 

@@ -115,7 +115,7 @@ def _gradient(expansion: Expansion, objective: str, name: str, shape: tuple[int,
         for index in np.ndindex(shape):
             line = np.zeros(shape, dtype=int)
             line[index] = 1
-            derivative = sympy.diff(expansion.along(name, line, objective), t).xreplace({t: sympy.S.Zero})
+            derivative = sympy.diff(expansion.along({name: line}, objective), t).xreplace({t: sympy.S.Zero})
             truth[index] = derivative if derivative.is_Rational else derivative.evalf(DIGITS)
     except TooLargeError as reason:
         return ExactGradient(None, too_large=str(reason))

@@ -69,15 +69,17 @@ class Expansion:
         self._values = values
         self._base = self._run({}, {})
 
-    def along(self, name: str, line: Array, objective: str) -> Expr:
-        """Return the objective with ``values[name] + t line`` for one tensor. Raises TooLargeError,
+    def along(self, lines: Mapping[str, Array], objective: str) -> Expr:
+        """Return the objective with ``values[name] + t line`` for each of the named tensors. Raises TooLargeError,
         OnKinkError.
         """
-        moved = np.empty_like(self._values[name])
-        for index in np.ndindex(moved.shape):
-            moved[index] = self._values[name][index] + t * line[index]
-        leaf = self._graph.declared[name]
-        computed = self._run({leaf: moved}, self._base)
+        moves: dict[Node, Array] = {}
+        for name, line in lines.items():
+            moved = np.empty_like(self._values[name])
+            for index in np.ndindex(moved.shape):
+                moved[index] = self._values[name][index] + t * line[index]
+            moves[self._graph.declared[name]] = moved
+        computed = self._run(moves, self._base)
         result: Expr = computed[self._graph.by_name[objective].node][()]
         return result
 

@@ -7,6 +7,7 @@ pre-activation), the identity is put in the place of that value's tangent, and t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 
@@ -18,13 +19,12 @@ from symbackprop.derivation.products import MATRICES
 from symbackprop.errors import UsageError
 from symbackprop.graph.build import add, constant, contract, is_constant, pointwise, transpose
 from symbackprop.graph.model import Equation
-from symbackprop.graph.names import Adjoint, Tangent, adjoint_name, parse_name, tangent_name
+from symbackprop.graph.names import Adjoint, Tangent, adjoint_name, diagonal_name, parse_name, tangent_name
 from symbackprop.graph.nodes import Contraction, Leaf, Node, Pointwise, Reduction, argument
 from symbackprop.graph.verify import verify
 from symbackprop.graph.walk import leaves, rewrite, substitute, topological
 from symbackprop.simplify.cost import cost, total_cost
 from symbackprop.simplify.engine import Simplifier
-
 
 READABLE = 10
 """The most indices of one sum of products into which the names of derivatives are put."""
@@ -38,14 +38,40 @@ def with_block(derived: DerivedGraph, row: str, column: str) -> DerivedGraph:
     for name in (row, column):
         if name not in derived.products:
             raise UsageError(f"there is no block of {name}: the derivatives are by {', '.join(derived.products)}")
-    *before, section = derived.further
     equations = _Block(derived, row, column).equations(block_name(derived, row, column))
-    block = Section("block", f"Block of the {MATRICES[section.kind]}", equations)
+    return _in_place_of_products(derived, "block", "Block", equations)
+
+
+def with_diagonals(derived: DerivedGraph, names: Sequence[str] | None = None) -> DerivedGraph:
+    """Return a derivation that has products with the diagonals of their matrix, where those need no derivative of a value.
+
+    So it is for what enters last. `diagonal_name` is the name of each; names are the tensors (all, if None). Raises UsageError
+    for one that there is not.
+    """
+    equations: dict[str, Equation] = {}
+    for name in derived.products if names is None else names:
+        block = with_block(derived, name, name)
+        *before, whole = block.further[-1].equations
+        if any(not isinstance(parse_name(equation.name), str) for equation in before):
+            continue
+        rank = len(derived.directions[name].shape)
+        axes = tuple(range(rank))
+        node = contract([(whole.node, (*axes, *axes))], axes, whole.node.shape[:rank])
+        known = replace(block.graph, equations=tuple(e for e in block.graph.equations if e is not whole))
+        diagonal = Simplifier(known).simplify(node)
+        equations |= {equation.name: equation for equation in before}
+        equations[diagonal_name(whole.name)] = Equation(diagonal_name(whole.name), diagonal)
+    return _in_place_of_products(derived, "diagonal", "Diagonal", tuple(equations.values()))
+
+
+def _in_place_of_products(derived: DerivedGraph, kind: str, title: str, equations: tuple[Equation, ...]) -> DerivedGraph:
+    *before, section = derived.further
     gone = {equation.name for equation in section.equations}
     rest = tuple(equation for equation in derived.graph.equations if equation.name not in gone)
     declared = tuple(leaf for leaf in derived.graph.declarations if leaf.kind != "tangent")
     graph = verify(replace(derived.graph, declarations=declared, equations=(*rest, *equations)))
-    return replace(derived, graph=graph, further=(*before, block), products={})
+    new = Section(kind, f"{title} of the {MATRICES[section.kind]}", equations)
+    return replace(derived, graph=graph, further=(*before, new), products={})
 
 
 def block_name(derived: DerivedGraph, row: str, column: str) -> str:
@@ -70,7 +96,7 @@ class _Block:
         if self.turned:  # the derivatives along what enters first have the shorter equations
             row, column = column, row
         self.direction = derived.directions[column]
-        others = {leaf: constant(0, leaf.shape) for name, leaf in derived.directions.items() if name != column}
+        others: dict[Node, Node] = {leaf: constant(0, leaf.shape) for name, leaf in derived.directions.items() if name != column}
         name = derived.products[row]
         needed = derived.graph.needed_for(frozenset({name}))
         linear = [equation for equation in derived.further[-1].equations if equation.name in needed]
@@ -133,7 +159,7 @@ class _Block:
     def _over(self, node: Node, known: dict[Leaf, Node], columns: tuple[object, ...]) -> Node:
         """An expression with derivatives in the place of the tangents in it; one that has none is 0."""
         inside = [leaf for leaf in leaves(node) if leaf in self.tangents or leaf is self.direction]
-        zeros = {leaf: constant(0, leaf.shape) for leaf in inside if leaf not in known}
+        zeros: dict[Node, Node] = {leaf: constant(0, leaf.shape) for leaf in inside if leaf not in known}
         here = {leaf: known[leaf] for leaf in inside if leaf in known}
         return over_columns(substitute(node, zeros), here, columns)
 

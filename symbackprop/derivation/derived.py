@@ -10,7 +10,7 @@ from symbackprop.errors import UsageError
 from symbackprop.graph.build import leaf
 from symbackprop.graph.lift import batch_graph
 from symbackprop.graph.model import Equation, Graph, Model
-from symbackprop.graph.names import adjoint_name, cotangent_name, pairing_name, without_tangents
+from symbackprop.graph.names import Adjoint, adjoint_name, as_printed, cotangent_name, pairing_name, without_tangents
 from symbackprop.graph.nodes import Leaf
 from symbackprop.graph.verify import verify
 from symbackprop.simplify.eliminate import eliminate_statistics
@@ -54,6 +54,11 @@ class DerivedGraph:
         """All equations, section by section."""
         more = [equation for section in self.further for equation in section.equations]
         return (*self.forward, *self.backward, *more)
+
+    @property
+    def reversed(self) -> frozenset[str]:
+        """The names of the equations that run from the objective back, and of their tangents."""
+        return frozenset(e.name for e in self.equations if isinstance(as_printed(e.name), Adjoint))
 
     @property
     def directions(self) -> dict[str, Leaf]:

@@ -134,7 +134,7 @@ class Footprint:
 
     def entry_operations(self, *, backward: bool) -> sympy.Expr:
         """The operations entry by entry (additions, exponentials, maxima) of one pass over a batch."""
-        names = {equation.name for equation in self.plan.derived.backward}
+        names = self.plan.derived.reversed
         chosen = [op for op in self.plan.operations if (op.equation in names) is backward]
         return sympy.expand(sympy.Add(*[entry_operations(op) for op in chosen]))
 

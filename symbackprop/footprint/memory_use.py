@@ -89,7 +89,7 @@ def saved(plan: Plan) -> dict[Operation, tuple[str, ...]]:
 
     What lives within one turn of a loop is not among them.
     """
-    backward = {equation.name for equation in plan.derived.backward}
+    backward = plan.derived.reversed
     found: dict[Operation, dict[str, None]] = {}
     for op in plan.operations:
         for operand in op.operands if op.equation in backward else ():

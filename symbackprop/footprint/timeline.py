@@ -63,7 +63,7 @@ class Timeline:
     @cached_property
     def moments(self) -> tuple[Moment, ...]:
         """One for each step, and a last one in which results are copied, where they are."""
-        backward = {equation.name for equation in self.plan.derived.backward}
+        backward = self.plan.derived.reversed
         moments = []
         for (step, operations), alive, allocated in zip(
             zip(*self._steps, strict=True), self._alive[:-1], self._allocated[:-1], strict=True

@@ -114,6 +114,9 @@ def pointwise(expression: sympy.Expr, operands: Sequence[Factor], shape: Shape) 
                     f"an operand of shape {format_shape(node.shape)} does not fit {format_shape(shape)} along axis {label}"
                 )
     expression, flat = fused(expression, list(operands))
+    once = [_read_once(node, labels) for node, labels in flat]
+    if once != flat:
+        expression, flat = fused(expression, once)
     return _pointwise(tidy(expression), flat, shape)
 
 
@@ -272,9 +275,22 @@ def _flatten(factors: list[Factor], sizes: dict[int, Size]) -> tuple[sympy.Expr,
                 (operand, tuple(inner_labels[label] for label in operand_labels))
                 for operand, operand_labels in zip(node.operands, node.labels, strict=True)
             )
+        elif isinstance(node, Indicator) and len(set(labels)) < len(labels):
+            pending.append(_read_once(node, labels))
         else:
             flat.append((node, labels))
     return coefficient, flat
+
+
+def _read_once(node: Node, labels: Labels) -> Factor:
+    """An index condition read along a repeated label is a condition on that label: [i = j] on its diagonal is 1."""
+    if not isinstance(node, Indicator) or len(set(labels)) == len(labels):
+        return node, labels
+    once = tuple(dict.fromkeys(labels))
+    place = [once.index(label) for label in labels]
+    condition = node.condition.xreplace({axis(k): axis(position) for k, position in enumerate(place)})
+    operands = [(o, tuple(place[k] for k in own)) for o, own in zip(node.operands, node.labels, strict=True)]
+    return indicator(node.relation, condition, tuple(node.shape[labels.index(label)] for label in once), operands), once
 
 
 def split_product(node: Pointwise) -> tuple[sympy.Expr, list[Factor]]:

@@ -49,7 +49,14 @@ class DataTerm:
     of: str
 
 
-Meaning: TypeAlias = str | Adjoint | Tangent | Cotangent | Pairing | Quadratic | DataTerm
+@dataclass(frozen=True)
+class Diagonal:
+    """The name of the diagonal of a block ``of`` second derivatives."""
+
+    of: str
+
+
+Meaning: TypeAlias = str | Adjoint | Tangent | Cotangent | Pairing | Quadratic | DataTerm | Diagonal
 
 
 def adjoint_name(of: str, by: str) -> str:
@@ -82,6 +89,11 @@ def data_term_name(of: str) -> str:
     return f"ℓ[{of}]"
 
 
+def diagonal_name(of: str) -> str:
+    """``diag[∂(∂J/∂W)/∂W]``: the diagonal of a block, in the shape of its tensor."""
+    return f"diag[{of}]"
+
+
 def without_tangents(name: str) -> tuple[str, int]:
     """Return the name that a tangent is of, at the bottom, and how many tangents were taken."""
     count = 0
@@ -109,6 +121,8 @@ def parse_name(name: str) -> Meaning:
         return Cotangent(name[2:-1])
     if name.startswith("Q[") and name.endswith("]"):
         return Quadratic(name[2:-1])
+    if name.startswith("diag[") and name.endswith("]"):
+        return Diagonal(name[5:-1])
     if name.startswith("ℓ[") and name.endswith("]"):
         return DataTerm(name[2:-1])
     if name.startswith("⟨G, ") and name.endswith("⟩"):

@@ -7,8 +7,7 @@ import textwrap
 from collections.abc import Mapping
 
 from symbackprop import __version__
-from symbackprop.derivation.derived import DerivedGraph, derive_graph
-from symbackprop.graph.model import Model
+from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.graph.nodes import Leaf
 from symbackprop.graph.sizes import Shape, Size
 from symbackprop.kernels.identifiers import Identifiers
@@ -24,14 +23,12 @@ from symbackprop.render.writer import Writer
 from symbackprop.writing import sealed
 
 
-def generate_source(model: Model, wrt: tuple[str, ...] | None = None, *, checkpoint: int | None = None) -> str:
-    """Return the text of the NumPy module of a model: byte-identical for the same model, whatever the machine.
+def generate_source(derived: DerivedGraph, *, checkpoint: int | None = None) -> str:
+    """Return the text of the NumPy module of a derivation over the batch: byte-identical for the same one on any machine.
 
-    Its gradients are those by the named tensors (the parameters, if none are named). ``checkpoint`` is that of `make_plan`.
+    Where the derivation has products, the module has too. ``checkpoint`` is that of `make_plan`.
     """
-    derived = derive_graph(model, wrt, batched=True)
-    plan = make_plan(derived, checkpoint)
-    return _Emitter(derived, plan).module(_note(checkpoint))
+    return _Emitter(derived, make_plan(derived, checkpoint)).module(_note(checkpoint))
 
 
 class _Emitter:
@@ -51,13 +48,17 @@ class _Emitter:
     # ------------------------------------------------------------ the module
 
     def module(self, note: str) -> str:
-        outputs, objective, gradients = self.plan.outputs, self.plan.objective, self.plan.gradients
+        outputs, objective = self.plan.outputs, self.plan.objective
+        gradients, products = self.plan.gradients, self.plan.products
         functions = []
         if outputs:
             functions.append(self._function("predict", list(outputs.values())))
         if objective is not None:
             functions.append(self._function("loss", [objective]))
             functions.append(self._function("loss_and_grad", [objective, *gradients.values()]))
+        if objective is not None and products:
+            functions.append(self._function("hvp", list(products.values())))
+            functions.append(self._function("loss_grad_and_hvp", [objective, *gradients.values(), *products.values()]))
         opens = sorted(self._open_functions())
         body = fill(
             "numpy/module.py.j2",
@@ -79,6 +80,8 @@ class _Emitter:
             outputs=[(repr(name), self._result(op)) for name, op in outputs.items()],
             objective=None if objective is None else self.statements.expression(objective),
             gradients=[(repr(name), self._gradient(name, op)) for name, op in gradients.items()],
+            products=[(repr(name), self._gradient(name, op)) for name, op in products.items()],
+            product=self.derived.further[-1].title if products else "",
             parameters=initial_values(self.model),
             open_functions=[repr(name) for name in opens],
             helpers=[fill(f"numpy/helpers/{name}.py.j2", cache=CACHE) for name in self._helpers()],

@@ -7,7 +7,7 @@ import keyword
 import re
 import unicodedata
 
-from symbackprop.graph.names import Adjoint, DataTerm, Quadratic, Tangent, parse_name
+from symbackprop.graph.names import Adjoint, DataTerm, Diagonal, Quadratic, Tangent, parse_name
 from symbackprop.language.vocabulary import GREEK
 
 _TAKEN = frozenset(
@@ -17,6 +17,7 @@ _TAKEN = frozenset(
         *dir(builtins),
         "np",
         "math",
+        "os",
         "w",
         "params",
         "inputs",
@@ -34,6 +35,12 @@ _TAKEN = frozenset(
         "predict",
         "loss",
         "loss_and_grad",
+        "hvp",
+        "loss_grad_and_hvp",
+        "direction",
+        "kinds",
+        "gradients",
+        "products",
         "Workspace",
     }
 )
@@ -75,6 +82,8 @@ def _plain(name: str) -> str:
         return f"d_{_plain(meaning.by)}"
     if isinstance(meaning, Tangent):
         return f"t_{_plain(meaning.of)}"
+    if isinstance(meaning, Diagonal):
+        return f"diag_{_plain(meaning.of)}"
     if isinstance(meaning, Quadratic | DataTerm):
         return f"{'curvature' if isinstance(meaning, Quadratic) else 'data'}_{_plain(meaning.of)}"
     spelled = "".join(GREEK.get(character, character) for character in name)

@@ -30,8 +30,8 @@ class LoopRows:
 class Plan:
     """What a kernel does, before any of it is written down; footprint and arithmetic are read from it too.
 
-    steps are in order; objective, outputs and gradients are the operations whose results are returned; array_of says which
-    array of the workspace holds a result.
+    steps are in order; objective, outputs, gradients and products are the operations whose results are returned; array_of
+    says which array of the workspace holds a result.
     """
 
     derived: DerivedGraph
@@ -39,6 +39,7 @@ class Plan:
     objective: Operation | None
     outputs: Mapping[str, Operation]
     gradients: Mapping[str, Operation]
+    products: Mapping[str, Operation]
     array_of: Mapping[Operation, Array]
 
     @property
@@ -118,7 +119,9 @@ def make_plan(derived: DerivedGraph, checkpoint: int | None = None) -> Plan:
     for declaration in derived.graph.declarations:
         lowering.given(declaration.name, declaration.shape, "int" if declaration.classes is not None else "float")
     wanted = {derived.gradient_name(name) for name in derived.wrt} if derived.model.objective else set()
-    live = derived.graph.needed_for(frozenset({*wanted, *derived.model.outputs, derived.target}))
+    live = derived.graph.needed_for(
+        frozenset({*wanted, *derived.products.values(), *derived.model.outputs, derived.target})
+    )
     for equation in in_order(derived, live):
         lowering.define(equation.name, equation.node)
     outputs = {name: lowering.named[name] for name in derived.model.outputs}
@@ -126,17 +129,22 @@ def make_plan(derived: DerivedGraph, checkpoint: int | None = None) -> Plan:
     for name in derived.wrt if derived.model.objective else ():
         lowering.equation = derived.gradient_name(name)
         gradients[name] = lowering.own_array(lowering.named[lowering.equation], name, gradients.values())
+    products: dict[str, Operation] = {}
+    for name, product in derived.products.items():
+        lowering.equation = product
+        taken = [*gradients.values(), *products.values()]
+        products[name] = lowering.own_array(lowering.named[product], product, taken)
     objective = lowering.named.get(derived.target) if derived.model.objective else None
-    ends = [*outputs.values(), *gradients.values(), *([objective] if objective else [])]
+    results = [*gradients.values(), *products.values()]
+    ends = [*outputs.values(), *results, *([objective] if objective else [])]
     operations = _alive(lowering.operations, ends)
     if checkpoint is not None:
         operations = recompute_layers(operations, derived, checkpoint)
-    backward = frozenset(equation.name for equation in derived.backward)
-    steps = tuple(with_loops(recompute_cheap(operations, backward), sizes))
-    plan = Plan(derived, steps, objective, outputs, gradients, {})
+    steps = tuple(with_loops(recompute_cheap(operations, derived.reversed), sizes))
+    plan = Plan(derived, steps, objective, outputs, gradients, products, {})
     _, forward = plan.needed(outputs.values())
     end = max((k for k, step in enumerate(steps) if any(op in forward for op in operations_of(step))), default=0)
-    arrays = assign(steps, frozenset(gradients.values()), dict.fromkeys(outputs.values(), end))
+    arrays = assign(steps, frozenset(results), dict.fromkeys(outputs.values(), end))
     return replace(plan, array_of=arrays)
 
 

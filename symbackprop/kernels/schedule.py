@@ -9,6 +9,7 @@ import sympy
 
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.graph.model import Equation
+from symbackprop.graph.names import without_tangents
 from symbackprop.graph.sizes import Size
 from symbackprop.kernels.operations import Operation
 
@@ -46,17 +47,26 @@ def operations_of(step: Step) -> Sequence[Operation]:
 
 
 def in_order(derived: DerivedGraph, live: frozenset[str]) -> list[Equation]:
-    """The equations that are needed, each gradient of a declared tensor as soon as what it is written with is there."""
+    """The equations that are needed: first those that run forward, each value and then its tangents, then those that run back.
+
+    Each derivative by a declared tensor comes as soon as what it is written with is there.
+    """
     graph = derived.graph
-    declared = {derived.gradient_name(name) for name in graph.declared}
-    known = {*graph.declared, *[equation.name for equation in derived.forward]}
-    ordered = [equation for equation in derived.forward if equation.name in live]
-    waiting = [equation for equation in derived.backward if equation.name in declared and equation.name in live]
-    rest = [equation for equation in derived.backward if equation.name not in declared and equation.name in live]
-    for equation in (None, *rest):
-        if equation is not None:
-            ordered.append(equation)
-            known.add(equation.name)
+    results = {*map(derived.gradient_name, graph.declared), *derived.products.values()}
+    place = {equation.name: k for k, equation in enumerate(derived.equations)}
+
+    def turn(equation: Equation) -> tuple[bool, int, int]:
+        base, tangents = without_tangents(equation.name)
+        return equation.name in derived.reversed, place[base], tangents
+
+    needed = sorted((equation for equation in derived.equations if equation.name in live), key=turn)
+    waiting = [equation for equation in needed if equation.name in results]
+    known, ordered = set(graph.declared), list[Equation]()
+    for equation in needed:
+        if equation in waiting:
+            continue
+        ordered.append(equation)
+        known.add(equation.name)
         ready = [other for other in waiting if graph.influences[other.name] <= known]
         ordered += ready
         known.update(other.name for other in ready)

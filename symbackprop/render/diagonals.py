@@ -23,23 +23,17 @@ def _inside(part: Any) -> Any:
 
 
 def _scaled(formula: Hadamard) -> Formula:
-    rows = [factor.factors[0] for factor in formula.factors if _is_column_beside_ones(factor)]
-    columns = [factor.factors[1].operand for factor in formula.factors if _is_ones_beside_row(factor)]
-    others = [f for f in formula.factors if not _is_column_beside_ones(f) and not _is_ones_beside_row(f)]
+    rows, columns, others = list[Formula](), list[Formula](), list[Formula]()
+    for factor in formula.factors:
+        first, second = factor.factors if isinstance(factor, Product) and len(factor.factors) == 2 else (factor, None)
+        if isinstance(second, Transpose) and isinstance(second.operand, Ones):  # v 1ᵀ
+            rows.append(first)
+        elif isinstance(first, Ones) and isinstance(second, Transpose):  # 1 vᵀ
+            columns.append(second.operand)
+        else:
+            others.append(factor)
     if not others or not rows and not columns:
         return formula
     left = [Call("diag", (hadamard(rows),))] if rows else []
     right = [Call("diag", (hadamard(columns),))] if columns else []
     return chain([*left, hadamard(others), *right])
-
-
-def _is_column_beside_ones(factor: Any) -> bool:
-    """Tell whether a factor is v 1ᵀ."""
-    two = isinstance(factor, Product) and len(factor.factors) == 2
-    return two and isinstance(factor.factors[1], Transpose) and isinstance(factor.factors[1].operand, Ones)
-
-
-def _is_ones_beside_row(factor: Any) -> bool:
-    """Tell whether a factor is 1 vᵀ."""
-    two = isinstance(factor, Product) and len(factor.factors) == 2
-    return two and isinstance(factor.factors[0], Ones) and isinstance(factor.factors[1], Transpose)

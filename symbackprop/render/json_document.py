@@ -17,8 +17,9 @@ def json_form(derived: DerivedGraph, *, notation: str = "partial", steps: bool =
     """The derivation as JSON.
 
     Keys: symbackprop (version), model (name, title, batch, sizes, declarations), form, target, equations (each with number,
-    name, kind (forward or backward), shape, text, latex, why), and definitions. With ``steps`` each backward equation also
-    has steps: the local derivatives (through which equation, text, latex) and the chain rule (text, latex).
+    name, kind (forward, backward, or that of second derivatives), shape, text, latex, why), and definitions. With ``steps``
+    each backward equation also has steps: the local derivatives (through which equation, text, latex) and the chain rule
+    (text, latex).
     """
     writer = Writer(derived, notation)
     worked = Steps(writer) if steps else None
@@ -37,23 +38,27 @@ def json_form(derived: DerivedGraph, *, notation: str = "partial", steps: bool =
         },
         "form": "batch" if derived.batched else "example",
         "target": derived.target,
-        "equations": [_equation(writer, worked, equation) for equation in (*derived.forward, *derived.backward)],
+        "equations": [
+            *[_equation(writer, None, equation, "forward") for equation in derived.forward],
+            *[_equation(writer, worked, equation, "backward") for equation in derived.backward],
+            *[_equation(writer, None, e, section.kind) for section in derived.further for e in section.equations],
+        ],
         "definitions": [_both(writer, left, right) for left, right in _definitions(writer)],
     }
     return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
 
-def _equation(writer: Writer, steps: Steps | None, equation: Equation) -> dict[str, Any]:
+def _equation(writer: Writer, steps: Steps | None, equation: Equation, kind: str) -> dict[str, Any]:
     line = writer.line(equation)
     entry: dict[str, Any] = {
         "number": line.number,
         "name": equation.name,
-        "kind": "backward" if line.backward else "forward",
+        "kind": kind,
         "shape": [str(size) for size in equation.node.shape],
         **_both(writer, line.left, line.right),
         "why": line.why,
     }
-    if steps and line.backward:
+    if steps:
         entry["steps"] = [
             {
                 "local": [{"through": x.number, **_both(writer, x.left, x.right)} for x in step.locals],

@@ -48,7 +48,7 @@ class KroneckerForm:
             groups[home] += members
         left = self._matrix(groups[second], second, sizes, row > 1)
         right = self._matrix(groups[first], first, sizes, True)
-        scalars, below = [], []
+        scalars, below = list[Formula](), list[Formula]()
         for part in (_product([factor], (), sizes) for factor in groups[()]):
             divisor = isinstance(part, Pointwise) and part.expression == 1 / argument(0)
             (below if divisor else scalars).append(self.matrix.of(part.operands[0] if divisor else part))

@@ -9,7 +9,7 @@ from symbackprop.render.linebreaks import broken
 from symbackprop.render.steps import Steps
 from symbackprop.render.symbols import escape
 from symbackprop.render.template import fill
-from symbackprop.render.writer import Writer
+from symbackprop.render.writer import STACKED, VEC, Writer
 
 
 def latex(derived: DerivedGraph, *, standalone: bool = False, notation: str = "partial", steps: bool = False) -> str:
@@ -23,6 +23,10 @@ def latex(derived: DerivedGraph, *, standalone: bool = False, notation: str = "p
         {"title": "Forward", "rows": forward, "end": " \\\\"},
         {"title": "Backward", "rows": backward, "end": " \\\\[1ex]" if steps else " \\\\"},
     ]
+    for section in derived.further:
+        rows = [_row(writer, equation, None, label) for equation in section.equations]
+        blocks.append({"title": section.title, "rows": rows, "end": " \\\\"})
+    blocks = [block for block in blocks if block["rows"]]
     below = _below(writer)
     if below:
         blocks.append({"title": "where", "rows": below, "end": " \\\\"})
@@ -66,4 +70,6 @@ def _below(writer: Writer) -> list[str]:
     rows += [_equation(writer, left, right) for left, right in writer.definitions()]
     if writer.index.leaves_axes:
         rows.append("&\\text{an entry outside its tensor is } 0")
+    if writer.stacks:
+        rows.append(f"&\\text{{{STACKED}: }} {VEC}")
     return rows

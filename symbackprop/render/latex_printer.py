@@ -12,6 +12,7 @@ from symbackprop.graph.names import (
     Adjoint,
     Cotangent,
     DataTerm,
+    Diagonal,
     Pairing,
     Quadratic,
     Tangent,
@@ -63,6 +64,8 @@ class LatexPrinter(Printer):
             if not isinstance(parse_name(inner), str):
                 return dotted(self.name(inner, rank), dots)
             return latex_name(self.style.capitals(inner), rank, dots)
+        if isinstance(meaning, Diagonal):
+            return f"\\operatorname{{diag}} {self.bracketed(self.name(meaning.of, rank))}"
         if isinstance(meaning, Quadratic | DataTerm):
             core, word = ("Q", "Q") if isinstance(meaning, Quadratic) else ("\\ell", "ell")
             return core if word not in self.style.taken else f"{core}_{{{self.name(meaning.of, 0)}}}"

@@ -8,7 +8,7 @@ from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.graph.model import Equation
 from symbackprop.render.steps import Steps
 from symbackprop.render.template import fill
-from symbackprop.render.writer import Writer
+from symbackprop.render.writer import STACKED, VEC, Writer
 
 
 def markdown(derived: DerivedGraph, *, notation: str = "partial", steps: bool = False) -> str:
@@ -23,6 +23,10 @@ def markdown(derived: DerivedGraph, *, notation: str = "partial", steps: bool = 
         {"title": "Forward", "rows": [_row(writer, equation, None) for equation in derived.forward]},
         {"title": "Backward", "rows": [_row(writer, equation, worked) for equation in derived.backward]},
     ]
+    blocks += [
+        {"title": section.title, "rows": [_row(writer, equation, None) for equation in section.equations]}
+        for section in derived.further
+    ]
     definitions = [writer.latex.equation(left, right) for left, right in writer.definitions()]
     delta = writer.delta()
     if delta:
@@ -30,6 +34,8 @@ def markdown(derived: DerivedGraph, *, notation: str = "partial", steps: bool = 
         definitions.insert(0, writer.latex.equation(delta[0], delta[1]) + more)
     if writer.index.leaves_axes:
         definitions.append("\\text{an entry outside its tensor is } 0")
+    if writer.stacks:
+        definitions.append(f"\\text{{{STACKED}: }} {VEC}")
     title = _escaped(derived.model.title or derived.model.name)
     return fill("markdown/derivation.md.j2", title=title, shapes=shapes, blocks=blocks, definitions=definitions)
 

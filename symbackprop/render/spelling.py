@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from symbackprop.graph.names import Adjoint, Cotangent, DataTerm, Pairing, Quadratic, Tangent, parse_name
+from symbackprop.graph.names import Adjoint, Cotangent, DataTerm, Diagonal, Pairing, Quadratic, Tangent, parse_name
 from symbackprop.language.vocabulary import RESERVED, canonical_name
 
 _WORD = re.compile(r"[A-Za-zΑ-ω][A-Za-z0-9_Α-ω]*")
@@ -71,6 +71,8 @@ def _plain(name: str, capitals: Mapping[str, str] = MappingProxyType({})) -> str
         return "G"
     if isinstance(meaning, Pairing):
         return f"G{_plain(meaning.of, capitals)}"
+    if isinstance(meaning, Diagonal):
+        return f"diag_{_plain(meaning.of, capitals)}"
     if isinstance(meaning, Quadratic | DataTerm):
         return f"{'Q' if isinstance(meaning, Quadratic) else 'data_'}{_plain(meaning.of, capitals)}"
     meaning = capitals.get(meaning, meaning)

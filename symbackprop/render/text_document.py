@@ -12,7 +12,7 @@ import sympy
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.render.printing import decimal
 from symbackprop.render.steps import Steps
-from symbackprop.render.writer import Line, Writer
+from symbackprop.render.writer import STACKED, Line, Writer
 
 WIDEST_LEFT = 24
 """Columns beyond which a left side no longer moves the others."""
@@ -36,8 +36,12 @@ def text(
     sections = [
         _head(derived, writer, paint),
         [paint.bold("Forward"), *_table(forward, width, paint)],
-        [paint.bold("Backward" + (", step by step" if steps else "")), *_table(backward, width, paint)],
     ]
+    if backward:
+        sections.append([paint.bold("Backward" + (", step by step" if steps else "")), *_table(backward, width, paint)])
+    for section in derived.further:
+        rows = [_row(writer, writer.line(equation)) for equation in section.equations]
+        sections.append([paint.bold(section.title), *_table(rows, width, paint)])
     below = _below(writer)
     if below:
         sections.append([paint.bold("where"), *[f"  {row}" for row in below]])
@@ -120,6 +124,8 @@ def _below(writer: Writer) -> list[str]:
     rows += [writer.text.equation(left, right) for left, right in writer.definitions()]
     if writer.index.leaves_axes:
         rows.append("an entry outside its tensor is 0")
+    if writer.stacks:
+        rows.append(f"{STACKED}: vec(A X B) = (Bᵀ ⊗ A) vec(X)")
     return rows
 
 

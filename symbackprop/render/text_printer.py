@@ -12,6 +12,7 @@ from symbackprop.graph.names import (
     Adjoint,
     Cotangent,
     DataTerm,
+    Diagonal,
     Pairing,
     Quadratic,
     Tangent,
@@ -103,6 +104,8 @@ class TextPrinter(Printer):
             return f"∂{_grouped(self.name(meaning.of))}/∂{_grouped(below)}"
         if isinstance(meaning, Tangent):
             return self._dotted(name)
+        if isinstance(meaning, Diagonal):
+            return f"diag({self.name(meaning.of)})"
         if isinstance(meaning, Quadratic):
             return "Q" if "Q" not in self.style.taken else f"Q_{self.name(meaning.of)}"
         if isinstance(meaning, DataTerm):
@@ -129,7 +132,8 @@ class TextPrinter(Printer):
         if x.kind == ARGUMENT:
             return (text_name(x.name) if self.spelling is None else x.name), ATOM
         text = self.name(x.name, x.kind == SPELLED_OUT)
-        return text, PRODUCT if "/" in text or " " in text and not text.startswith("⟨") else ATOM
+        whole = text.startswith(("⟨", "diag("))
+        return text, PRODUCT if not whole and ("/" in text or " " in text) else ATOM
 
     def _entry(self, x: f.Entry) -> Printed:
         subscripts = ", ".join(self.show(s) for s in x.subscripts)

@@ -16,7 +16,7 @@ from symbackprop.graph.sizes import Shape
 from symbackprop.graph.walk import topological
 from symbackprop.render.diagonals import with_diagonals
 from symbackprop.render.forms import NoMatrixForm, title
-from symbackprop.render.formula import Call, Entry, Formula, Index, Symbol
+from symbackprop.render.formula import Call, Entry, Formula, Index, Kronecker, Symbol, parts
 from symbackprop.render.index_form import IndexForm
 from symbackprop.render.kronecker_form import KroneckerForm
 from symbackprop.render.latex_printer import LatexPrinter
@@ -24,6 +24,12 @@ from symbackprop.render.matrix_form import MatrixForm
 from symbackprop.render.printing import ARGUMENT, SPELLED_OUT, Style
 from symbackprop.render.scalar_form import ScalarForm
 from symbackprop.render.text_printer import TextPrinter
+
+STACKED = "a derivative by a matrix is one by its columns, stacked"
+"""What is said below where derivatives are written with Kronecker products."""
+
+VEC = r"\operatorname{vec}(A X B) = (B^{\top} \otimes A) \operatorname{vec}(X)"
+"""How the axes of a matrix stand in a derivative by it."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +147,12 @@ class Writer:
         return f"through {joined}, added up" if len(through) > 1 else f"through {joined}"
 
     # ------------------------------------------------------------ what stands below the equations
+
+    @property
+    def stacks(self) -> bool:
+        """Whether a derivative by a matrix is written with Kronecker products."""
+        equations = [equation for section in self.derived.further for equation in section.equations]
+        return any(isinstance(part, Kronecker) for e in equations for part in parts(self.line(e).right))
 
     def definitions(self) -> list[tuple[Formula, Formula]]:
         """The named functions that occur in the equations or in each other's formulas, in order of appearance."""
