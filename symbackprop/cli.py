@@ -8,14 +8,14 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from symbackprop.errors import SymbackpropError, UsageError
 from symbackprop.flags import choices_of, parse_arguments
 
 if TYPE_CHECKING:
     from symbackprop.derivation.derived import DerivedGraph
-    from symbackprop.footprint.report import Report
+    from symbackprop.footprint.plot import Shape
     from symbackprop.graph.model import Model
 
 DONE, CHECK_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -133,16 +133,25 @@ def _progress(description: str) -> Iterator[Callable[[int, int, str], None]]:
 def _derive(options: argparse.Namespace) -> int:
     if options.show_model:
         return _show_model(options)
-    form = options.format or _SUFFIXES.get(Path(options.output or "").suffix, "text")
-    if options.standalone and form != "latex":
-        raise UsageError("--standalone belongs to --format latex")
-    wrt = None if options.wrt is None else _names("--wrt", options.wrt)
+    form, wrt = _form(options), None if options.wrt is None else _names("--wrt", options.wrt)
     only = None if options.only is None else _names("--only", options.only)
     from symbackprop.api import derive
 
     derivation = derive(_model(options), wrt, all_values=options.all)
     derived = derivation.form(options.batch_form) if only is None else derivation.only(only, options.batch_form)
-    text = _rendered(derived, form, options)
+    return _deliver(_rendered(derived, form, options, steps=options.steps), form, options)
+
+
+def _form(options: argparse.Namespace) -> str:
+    """The format of the output: as it was said, else by the suffix of the file."""
+    form: str = options.format or _SUFFIXES.get(Path(options.output or "").suffix, "text")
+    if options.standalone and form != "latex":
+        raise UsageError("--standalone belongs to --format latex")
+    return form
+
+
+def _deliver(text: str, form: str, options: argparse.Namespace) -> int:
+    """Print the text, or write it to the file that was asked for."""
     if options.output is None or options.output == "-":
         _print(text)
         return DONE
@@ -153,12 +162,15 @@ def _derive(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _rendered(derived: DerivedGraph, form: str, options: argparse.Namespace) -> str:
+def _rendered(
+    derived: DerivedGraph, form: str, options: argparse.Namespace, *, steps: bool = False, more: str = ""
+) -> str:
+    """The derivation in a format; ``more`` is LaTeX that stands after it."""
     from symbackprop import render
 
-    common = {"notation": options.notation, "steps": options.steps}
+    common = {"notation": options.notation, "steps": steps}
     if form == "latex":
-        return render.latex(derived, standalone=options.standalone, **common)
+        return render.latex(derived, standalone=options.standalone, more=more, **common)
     if form == "markdown":
         return render.markdown(derived, **common)
     if form == "json":
@@ -195,6 +207,45 @@ def _generate(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _hessian(options: argparse.Namespace) -> int:
+    if options.show_model:
+        return _show_model(options)
+    if options.block is not None and options.diagonal:
+        raise UsageError("--block and --diagonal are two answers: give one of them")
+    form, curvature, wrt = _form(options), _curvature(options), None if options.wrt is None else _names("--wrt", options.wrt)
+    block = None if options.block is None else [name.strip() for name in options.block.split(",")]
+    if block is not None and len(block) != 2:
+        raise UsageError(f"--block {options.block[:80]!r}: two names with a comma between, such as W1,W2")
+    sizes, memory = _sizes(options.sizes), None if options.memory is None else _bytes(options.memory)
+    from symbackprop.api import derive
+    from symbackprop.footprint.growth import Growth
+    from symbackprop.footprint.growth_report import GrowthReport
+
+    model = _model(options)
+    with _progress(f"deriving {model.name}"):
+        products = derive(model, wrt).products(curvature)
+        shown = products
+        if block is not None:
+            shown = derive(model, wrt).block(block[0], block[1], curvature)
+        elif options.diagonal:
+            shown = derive(model, wrt).diagonal(curvature=curvature)
+        for _ in range(options.order - 2):
+            shown = shown.next_order()
+        derived = shown.form(options.batch_form).without_unread()
+        report = GrowthReport(Growth(products.batch), sizes, options.dtype, memory)
+        more = getattr(report, form)() if shown is products else report.beside(derived, form)
+        if options.plot is not None:
+            _picture(report.picture(_family(options)), Path(options.plot), options.force)
+        text = _rendered(derived, form, options, more=more)
+    if form == "json":
+        import json
+
+        text = json.dumps({**json.loads(text), "growth": json.loads(more)}, ensure_ascii=False, indent=2) + "\n"
+    elif form != "latex":
+        text = f"{text}\n{more}"
+    return _deliver(text, form, options)
+
+
 def _curvature(options: argparse.Namespace) -> str:
     """The matrix of second derivatives that the flags name."""
     if options.gauss_newton and options.fisher:
@@ -227,21 +278,36 @@ def _footprint(options: argparse.Namespace) -> int:
         forms = {"text": Report.text, "json": Report.json, "latex": documents.latex, "markdown": documents.markdown}
         text = forms[options.format](report)
         if options.plot is not None:
-            _plot(report, Path(options.plot), options.force)
+            _picture(report.plot(), Path(options.plot), options.force)
     _print(text)
     return DONE
 
 
-def _plot(report: Report, path: Path, force: bool) -> None:
+def _picture(shapes: Sequence[Shape], path: Path, force: bool) -> None:
     from symbackprop.footprint import plot
     from symbackprop.writing import sealed, sealed_png, write
 
     if path.suffix == ".svg":
-        _report(path, write(path, sealed(plot.svg(report.plot()), "<!--", " -->"), force=force))
+        _report(path, write(path, sealed(plot.svg(shapes), "<!--", " -->"), force=force))
     elif path.suffix == ".png":
-        _report(path, write(path, sealed_png(plot.png(report.plot())), force=force))
+        _report(path, write(path, sealed_png(plot.png(shapes)), force=force))
     else:
         raise UsageError(f"--plot {str(path)[:80]!r}: the name of an .svg or a .png is needed")
+
+
+def _family(options: argparse.Namespace) -> Callable[[int], Model]:
+    """Perceptrons of any number of hidden layers: with the choices of mlp, where they were made."""
+    from symbackprop.api import parse
+    from symbackprop.perceptron import Perceptron
+
+    choices: dict[str, Any] = choices_of(options) if options.model == "mlp" else {"layers": [784, 64, 10], "activation": "tanh"}
+    first, *hidden, last = choices.pop("layers")
+    width = hidden[0] if hidden else last
+
+    def model(depth: int) -> Model:
+        return parse(Perceptron([first, *[width] * depth, last], **choices).text(), name="mlp")
+
+    return model
 
 
 def _sizes(text: str) -> dict[str, int]:
@@ -312,4 +378,6 @@ def _models(options: argparse.Namespace) -> int:
     return DONE
 
 
-_COMMANDS = {"derive": _derive, "generate": _generate, "check": _check, "footprint": _footprint, "models": _models}
+_COMMANDS = {
+    "derive": _derive, "generate": _generate, "check": _check, "footprint": _footprint, "hessian": _hessian, "models": _models,
+}  # fmt: skip

@@ -105,6 +105,19 @@ def _parser() -> argparse.ArgumentParser:
     footprint.add_argument("--plot", metavar="FILE", help="draw the memory in use step by step, to an .svg or a .png")
     footprint.add_argument("--force", action="store_true", help="replace a plot even if somebody edited it")
     _model_arguments(footprint)
+    hessian = command(
+        "hessian", "MODEL", "print second derivatives: products with a direction, blocks and diagonals, and what they cost",
+    )  # fmt: skip
+    hessian.add_argument("--block", metavar="W1,W2", help="the block of these two as an equation, in place of the products")
+    hessian.add_argument("--diagonal", action="store_true", help="the diagonal, where it is a short equation")
+    hessian.add_argument("--order", type=_orders, metavar="N", default=2, help="3 differentiates the products once more, and so on")
+    _curvature_arguments(hessian)
+    hessian.add_argument("--sizes", metavar="h=512,...", default="", help="sizes for the costs (default: those of the model)")
+    hessian.add_argument("--dtype", metavar="TYPE", default="float32", help="float32 or float64, for the costs (default float32)")
+    hessian.add_argument("--memory", metavar="24GiB", help="say whether the whole matrix fits so much memory")
+    hessian.add_argument("--plot", metavar="FILE", help="draw how the graph grows with depth and order, to an .svg or a .png")
+    _writing_arguments(hessian)
+    _model_arguments(hessian)
     models = command("models", "[NAME]", "list the built-in models, or print one")
     models.add_argument("name", nargs="?", metavar="NAME", help="print the equations of this model")
     models.add_argument("--json", action="store_true", help="print JSON")
@@ -122,6 +135,12 @@ def _curvature_arguments(parser: argparse.ArgumentParser) -> None:
 def _order(text: str) -> int:
     if text not in ("1", "2"):
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is not 1 or 2")
+    return int(text)
+
+
+def _orders(text: str) -> int:
+    if text not in ("2", "3", "4"):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not 2, 3 or 4")
     return int(text)
 
 
@@ -156,14 +175,18 @@ def _model_arguments(parser: argparse.ArgumentParser, optional: bool = False) ->
 
 
 def _derive_arguments(parser: argparse.ArgumentParser) -> None:
+    _writing_arguments(parser)
+    parser.add_argument("--only", metavar="W1", help="show only these derivatives, and what they are written with")
+    parser.add_argument("--steps", action="store_true", help="show the chain rule before each result")
+    parser.add_argument("--all", action="store_true", help="show the derivatives by statistics too, such as a named mean")
+
+
+def _writing_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, help="of the output (default: by the suffix of -o, else text)")
     parser.add_argument("--json", action="store_const", const="json", dest="format", help="the same as --format json")
     parser.add_argument("--wrt", metavar="x,W1", help="derive by these, inputs too (default: all parameters)")
-    parser.add_argument("--only", metavar="W1", help="show only these derivatives, and what they are written with")
     parser.add_argument("--batch-form", action="store_true", help="stack the examples as rows, not one example")
     parser.add_argument("--notation", choices=("partial", "delta", "nabla"), default="partial", help="∂J/∂x, δ or ∇")
-    parser.add_argument("--steps", action="store_true", help="show the chain rule before each result")
-    parser.add_argument("--all", action="store_true", help="show the derivatives by statistics too, such as a named mean")
     parser.add_argument("--standalone", action="store_true", help="with LaTeX: a whole document, not a fragment")
     parser.add_argument("-o", "--output", metavar="FILE", help="write to a file")
     parser.add_argument("--force", action="store_true", help="replace a file even if somebody edited it")

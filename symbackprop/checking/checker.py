@@ -108,9 +108,9 @@ def judge(
             for name in objective.parameters
             for route in chosen
         )
-    order = {name: position for position, name in enumerate((objective.name, *objective.parameters))}
+    first = {name: position for position, name in enumerate((objective.name, *objective.parameters))}
     place = {route: position for position, route in enumerate((*ROUTES, *PRODUCT_TOLERANCES))}
-    rows.sort(key=lambda row: (order[row.parameter], place[row.route]))
+    rows.sort(key=lambda row: (first[row.parameter], place[row.route]))
     return CheckReport(objective.model.name, tuple(rows), objective.parameters)
 
 

@@ -55,7 +55,7 @@ class Products:
     def _direction(self, seed: int) -> dict[str, Array]:
         """A direction of short binary fractions, exact in float32 too."""
         rng = np.random.default_rng([seed, 2])
-        return {n: rng.integers(-16, 17, size=a.shape) / 16.0 for n, a in self.reference.sample.params.items()}
+        return {n: np.asarray(rng.integers(-16, 17, size=a.shape) / 16.0) for n, a in self.reference.sample.params.items()}
 
     def along(self, direction: Mapping[str, Array]) -> dict[str, Array]:
         """The kernel's product. Raises whatever the kernel raises."""
@@ -182,14 +182,14 @@ def _differences(
         def slope(distance: float, line: Array = step_line) -> float:
             moved = {n: a + distance * direction[n] for n, a in sample.params.items()}
             if reference.obstacle is None:
-                moved = {**moved, name: moved[name] + 1j * STEP * line}
-                seen = objective.at({**sample.values(), **moved}, sample.sizes, np.complex128)
+                there: dict[str, Any] = {**sample.values(), **moved, name: moved[name] + 1j * STEP * line}
+                seen = objective.at(there, sample.sizes, np.complex128)
                 _refuse(crossed(objective.kinks, here.arguments, [np.real(a) for a in seen.arguments]))
                 return float(seen.value.imag) / STEP
 
             def along(s: float) -> float:
-                there = {**sample.values(), **moved, name: moved[name] + s * line}
-                seen = objective.at(there, sample.sizes)
+                shifted = {**sample.values(), **moved, name: moved[name] + s * line}
+                seen = objective.at(shifted, sample.sizes)
                 _refuse(crossed(objective.kinks, here.arguments, seen.arguments))
                 return float(seen.value)
 
@@ -247,9 +247,9 @@ def tiny_product_rows(reference: Reference, kernel: Any) -> Iterator[Row]:
         for name in objective.parameters:
             found, wanted = [], []
             for _ in range(LINES):
-                line = rng.integers(-2, 3, size=hv[name].shape)
+                line = np.asarray(rng.integers(-2, 3, size=hv[name].shape))
                 exact = _exact(line)
-                both = {**v, name: v[name] + exact}
+                both = {**v, name: np.asarray(v[name] + exact, dtype=object)}
                 mixed = (_bend(expansion, both, objective.name) - along_v - _bend(expansion, {name: exact}, objective.name)) / 2
                 found.append(float(np.sum(line * hv[name])))
                 wanted.append(float(mixed))

@@ -56,6 +56,21 @@ class DerivedGraph:
         return (*self.forward, *self.backward, *more)
 
     @property
+    def first_order(self) -> DerivedGraph:
+        """The same with first derivatives only."""
+        declared = tuple(leaf for leaf in self.graph.declarations if leaf.kind != "tangent")
+        graph = replace(self.graph, declarations=declared, equations=(*self.forward, *self.backward))
+        return replace(self, graph=graph, further=(), products={})
+
+    def without_unread(self) -> DerivedGraph:
+        """The same without the backward equations that no further one reads or is the tangent of."""
+        if not self.further:
+            return self
+        names = frozenset(equation.name for section in self.further for equation in section.equations)
+        read = self.graph.needed_for(names) | {without_tangents(name)[0] for name in names}
+        return replace(self, backward=tuple(e for e in self.backward if e.name in read))
+
+    @property
     def reversed(self) -> frozenset[str]:
         """The names of the equations that run from the objective back, and of their tangents."""
         return frozenset(e.name for e in self.equations if isinstance(as_printed(e.name), Adjoint))

@@ -76,11 +76,7 @@ def picture(moments: Sequence[Moment], whole: int, title: str, peak: str) -> lis
         color = BACKWARD if moments[k].backward else FORWARD
         left = round(LEFT + k * step, 2)
         shapes.append(Bar(left, height(count), round(LEFT + (k + 1) * step - left, 2), BOTTOM - height(count), color))
-    gap = _round(top / unit / 5)
-    for mark in [unit * gap * part for part in range(int(top / unit / gap) + 1)]:
-        shapes.append(Words(LEFT - 8, height(mark) + 4, f"{mark / unit:.3g} {name}", "end"))
-        shapes.append(Stroke(LEFT - 4, height(mark), LEFT, height(mark), INK))
-    shapes += [Stroke(LEFT, TOP, LEFT, BOTTOM, INK), Stroke(LEFT, BOTTOM, RIGHT, BOTTOM, INK)]
+    shapes += [*axis_marks(top, name, LEFT, unit), Stroke(LEFT, BOTTOM, RIGHT, BOTTOM, INK)]
     shapes += [Stroke(LEFT, height(whole), RIGHT, height(whole), LINE)]
     shapes.append(Words(LEFT + 8, height(whole) - 5, f"workspace: {whole:,} bytes"))
     if used:
@@ -92,6 +88,17 @@ def picture(moments: Sequence[Moment], whole: int, title: str, peak: str) -> lis
     shapes += [Bar(LEFT, HEIGHT - 22, 12, 12, FORWARD), Words(LEFT + 18, HEIGHT - 11, "forward")]
     shapes += [Bar(LEFT + 100, HEIGHT - 22, 12, 12, BACKWARD), Words(LEFT + 118, HEIGHT - 11, "backward")]
     shapes.append(Words(RIGHT, HEIGHT - 11, f"{len(moments):,} steps of one call", "end"))
+    return shapes
+
+
+def axis_marks(top: float, name: str, left: float, unit: float) -> list[Shape]:
+    """An axis that stands upright from 0 to ``top``, with about five round marks in a unit of that name."""
+    gap = _round(top / unit / 5)
+    shapes: list[Shape] = [Stroke(left, TOP, left, BOTTOM, INK)]
+    for mark in [unit * gap * part for part in range(int(top / unit / gap) + 1)]:
+        y = round(BOTTOM - (BOTTOM - TOP) * mark / top, 2)
+        shapes.append(Words(left - 8, y + 4, f"{mark / unit:.4g} {name}".rstrip(), "end"))
+        shapes.append(Stroke(left - 4, y, left, y, INK))
     return shapes
 
 

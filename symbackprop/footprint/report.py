@@ -20,6 +20,7 @@ from symbackprop.graph.sizes import Shape, dimension
 from symbackprop.render.writer import Writer
 
 WIDTH = 100
+WHAT = "what, and for what"
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class Report:
     def layer_table(self, notation: Notation) -> list[list[str]]:
         """A row for each layer, and one more for each further value it saves; the first row heads, the last one sums up."""
         f = self.footprint
-        rows = [["layer", "output", "parameters", "multiply-adds", "backward", "bytes saved", "what, and for what"]]
+        rows = [["layer", "output", "parameters", "multiply-adds", "backward", "bytes saved", WHAT]]
         rows += [row for layer in f.layers for row in self._layer(layer, notation)]
         sums = [f.parameters, f.multiply_adds(backward=False), f.multiply_adds(backward=True), f.saved_bytes]
         return [*rows, ["total", "", *[self.number(value, notation) for value in sums], ""]]
@@ -227,9 +228,9 @@ class Report:
         """The report for a terminal."""
         layers = self.layer_table(self.plain)
         memory = [[name, "" if count is None else f"{count:,}"] for name, _, count in self.totals()]
-        lines = [self.title(), f"  {self.dtype}, {self.sizes()}", "", *_table(layers, rule_after=(0, len(layers) - 2))]
+        lines = [self.title(), f"  {self.dtype}, {self.sizes()}", "", *table(layers, rule_after=(0, len(layers) - 2))]
         if self.numbers is not None:
-            lines += ["", *_table([["memory", "bytes"], *memory], rule_after=(0, len(memory) - 2))]
+            lines += ["", *table([["memory", "bytes"], *memory], rule_after=(0, len(memory) - 2))]
         lines += ["", "bytes as polynomials in the sizes (float: the bytes of a float)"]
         for name, value, _ in self.totals():
             if value is not None:
@@ -325,10 +326,10 @@ def _at(value: sympy.Expr, numbers: Mapping[sympy.Symbol, int] | None) -> int | 
     return None if numbers is None else use.value_at(value, numbers)
 
 
-def _table(rows: Sequence[Sequence[str]], rule_after: Sequence[int]) -> list[str]:
+def table(rows: Sequence[Sequence[str]], rule_after: Sequence[int]) -> list[str]:
     """Rows in columns, the first and what is no number to the left, with lines after some rows."""
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    words = (0, *([len(widths) - 1] if len(widths) > 2 else []))
+    words = (0, *[k for k, cell in enumerate(rows[0]) if cell == WHAT])
     lines = []
     for number, row in enumerate(rows):
         cells = [c.ljust(w) if k in words else c.rjust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))]

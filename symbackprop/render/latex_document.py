@@ -9,11 +9,13 @@ from symbackprop.render.linebreaks import broken
 from symbackprop.render.steps import Steps
 from symbackprop.render.symbols import escape
 from symbackprop.render.template import fill
-from symbackprop.render.writer import STACKED, VEC, Writer
+from symbackprop.render.writer import Writer
 
 
-def latex(derived: DerivedGraph, *, standalone: bool = False, notation: str = "partial", steps: bool = False) -> str:
-    """The derivation in LaTeX: a fragment for amsmath, or with ``standalone`` a document that compiles."""
+def latex(
+    derived: DerivedGraph, *, standalone: bool = False, notation: str = "partial", steps: bool = False, more: str = ""
+) -> str:
+    """The derivation in LaTeX: a fragment for amsmath, or with ``standalone`` a document that compiles. ``more`` follows it."""
     writer = Writer(derived, notation)
     worked = Steps(writer) if steps else None
     label = _label(derived) if steps else ""
@@ -30,7 +32,7 @@ def latex(derived: DerivedGraph, *, standalone: bool = False, notation: str = "p
     below = _below(writer)
     if below:
         blocks.append({"title": "where", "rows": below, "end": " \\\\"})
-    body = fill("latex/fragment.tex.j2", blocks=blocks)
+    body = fill("latex/fragment.tex.j2", blocks=blocks) + more
     if not standalone:
         return body
     return fill("latex/document.tex.j2", title=escape(derived.model.title or derived.model.name), body=body)
@@ -70,6 +72,4 @@ def _below(writer: Writer) -> list[str]:
     rows += [_equation(writer, left, right) for left, right in writer.definitions()]
     if writer.index.leaves_axes:
         rows.append("&\\text{an entry outside its tensor is } 0")
-    if writer.stacks:
-        rows.append(f"&\\text{{{STACKED}: }} {VEC}")
-    return rows
+    return rows + [f"&\\text{{{remark.words}: }} {remark.latex}" for remark in writer.remarks()]

@@ -8,7 +8,7 @@ from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.graph.model import Equation
 from symbackprop.render.steps import Steps
 from symbackprop.render.template import fill
-from symbackprop.render.writer import STACKED, VEC, Writer
+from symbackprop.render.writer import Writer
 
 
 def markdown(derived: DerivedGraph, *, notation: str = "partial", steps: bool = False) -> str:
@@ -34,8 +34,7 @@ def markdown(derived: DerivedGraph, *, notation: str = "partial", steps: bool = 
         definitions.insert(0, writer.latex.equation(delta[0], delta[1]) + more)
     if writer.index.leaves_axes:
         definitions.append("\\text{an entry outside its tensor is } 0")
-    if writer.stacks:
-        definitions.append(f"\\text{{{STACKED}: }} {VEC}")
+    definitions += [f"\\text{{{remark.words}: }} {remark.latex}" for remark in writer.remarks()]
     title = _escaped(derived.model.title or derived.model.name)
     return fill("markdown/derivation.md.j2", title=title, shapes=shapes, blocks=blocks, definitions=definitions)
 

@@ -12,7 +12,7 @@ import sympy
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.render.printing import decimal
 from symbackprop.render.steps import Steps
-from symbackprop.render.writer import STACKED, Line, Writer
+from symbackprop.render.writer import Line, Writer
 
 WIDEST_LEFT = 24
 """Columns beyond which a left side no longer moves the others."""
@@ -124,9 +124,7 @@ def _below(writer: Writer) -> list[str]:
     rows += [writer.text.equation(left, right) for left, right in writer.definitions()]
     if writer.index.leaves_axes:
         rows.append("an entry outside its tensor is 0")
-    if writer.stacks:
-        rows.append(f"{STACKED}: vec(A X B) = (Bᵀ ⊗ A) vec(X)")
-    return rows
+    return rows + [f"{remark.words}: {remark.text}" for remark in writer.remarks()]
 
 
 def _table(rows: Sequence[_Row | None], width: int, paint: _Paint) -> list[str]:

@@ -25,11 +25,24 @@ from symbackprop.render.printing import ARGUMENT, SPELLED_OUT, Style
 from symbackprop.render.scalar_form import ScalarForm
 from symbackprop.render.text_printer import TextPrinter
 
-STACKED = "a derivative by a matrix is one by its columns, stacked"
-"""What is said below where derivatives are written with Kronecker products."""
 
-VEC = r"\operatorname{vec}(A X B) = (B^{\top} \otimes A) \operatorname{vec}(X)"
-"""How the axes of a matrix stand in a derivative by it."""
+@dataclass(frozen=True)
+class Remark:
+    """What the reader must know: words, and a formula in text and in LaTeX."""
+
+    words: str
+    text: str
+    latex: str
+
+
+_STACKED = Remark(
+    "a derivative by a matrix is one by its columns, stacked",
+    "vec(A X B) = (Bᵀ ⊗ A) vec(X)",
+    r"\operatorname{vec}(A X B) = (B^{\top} \otimes A) \operatorname{vec}(X)",
+)
+_QUADRATIC = Remark(
+    "the matrix is that of a quadratic form in the direction v", "Q = ½ vᵀ G v", r"Q = \tfrac{1}{2} v^{\top} G v"
+)
 
 
 @dataclass(frozen=True)
@@ -148,11 +161,12 @@ class Writer:
 
     # ------------------------------------------------------------ what stands below the equations
 
-    @property
-    def stacks(self) -> bool:
-        """Whether a derivative by a matrix is written with Kronecker products."""
+    def remarks(self) -> list[Remark]:
+        """How to read Kronecker products, and what Q is where its equation is not shown."""
         equations = [equation for section in self.derived.further for equation in section.equations]
-        return any(isinstance(part, Kronecker) for e in equations for part in parts(self.line(e).right))
+        stacked = any(isinstance(part, Kronecker) for e in equations for part in parts(self.line(e).right))
+        unexplained = any("Q[" in e.name for e in equations) and not any(e.name.startswith("Q[") for e in equations)
+        return [*([_QUADRATIC] if unexplained else []), *([_STACKED] if stacked else [])]
 
     def definitions(self) -> list[tuple[Formula, Formula]]:
         """The named functions that occur in the equations or in each other's formulas, in order of appearance."""

@@ -1,0 +1,171 @@
+"""The growth from forward to second order for people and programs."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import sympy
+
+from symbackprop.derivation.derived import DerivedGraph, derive_graph
+from symbackprop.derivation.products import with_next_order, with_products
+from symbackprop.footprint import memory_use as use
+from symbackprop.footprint import plot
+from symbackprop.footprint.growth import Growth, Stage, graph_size
+from symbackprop.footprint.report import WIDTH, Notation, Report, table
+from symbackprop.graph.model import Model
+from symbackprop.render.symbols import escape
+from symbackprop.render.template import fill
+
+HEADS = ("equations", "nodes", "edges", "depth", "multiply-adds", "elementwise", "saved", "ratio")
+LEGEND = "elementwise: operations entry by entry; saved: the bytes that what runs back reads; ratio: multiply-adds to a gradient's"
+WHY = (
+    "every equation has one tangent equation, of its own kind and size: products grow with depth as the gradient does, "
+    "and the whole matrix has a column for each parameter"
+)
+
+
+class GrowthReport:
+    """Writes the growth for sizes and a dtype; without a size the polynomials are all there is."""
+
+    def __init__(self, growth: Growth, sizes: Mapping[str, int], dtype: str = "float32", memory: int | None = None) -> None:
+        self.growth, self.memory = growth, memory
+        self.report = Report(growth.second, sizes, dtype)
+        self.numbers = self.report.numbers
+
+    def _count(self, value: sympy.Expr) -> int | None:
+        return None if self.numbers is None else use.value_at(value, self.numbers)
+
+    def _ratio(self, stage: Stage) -> str:
+        """The multiply-adds of a stage over those of a gradient."""
+        whole, part = self.growth.stages[1].multiply_adds, stage.multiply_adds
+        if self.numbers is None:
+            ratio = sympy.cancel(part / whole) if whole != 0 else sympy.nan
+            return f"{float(ratio):.2f}" if ratio.is_number and ratio.is_finite else ""
+        below = use.value_at(whole, self.numbers)
+        return f"{use.value_at(part, self.numbers) / below:.2f}" if below else ""
+
+    def rows(self, notation: Notation) -> list[list[str]]:
+        """A row for each stage, the first heads."""
+        number = self.report.number
+        return [["", *HEADS]] + [
+            [s.name, *[f"{n:,}" for n in (s.equations, s.nodes, s.edges, s.depth)], number(s.multiply_adds, notation),
+             number(s.entry_operations, notation), number(s.saved, notation), self._ratio(s)]
+            for s in self.growth.stages
+        ]  # fmt: skip
+
+    def sentences(self, notation: Notation, formula: Callable[[str], str] = str, words: Callable[[str], str] = str) -> list[str]:
+        """What the whole matrix would take, and why products grow as they do."""
+        g, shown = self.growth, self.report.number
+        entries = formula(shown(g.parameters**2, notation))
+        size, work = (formula(shown(value, notation)) for value in (g.matrix_bytes, g.matrix_multiply_adds))
+        lines = [f"the matrix has {entries} entries, {size} bytes; column by column it takes {work} multiply-adds"]
+        taken = self._count(g.matrix_bytes)
+        if self.memory is not None and taken is not None:
+            fits = "fits" if taken <= self.memory else "does not fit"
+            rest = "" if taken <= self.memory else ": the product with a direction does without it"
+            lines.append(f"it {fits} {self.memory:,} bytes{rest}")
+        if self.report.missing:
+            lines.append(words(f"{self.report.missing}: --sizes gives it"))
+        return [*lines, WHY]
+
+    def beside(self, derived: DerivedGraph, form: str) -> str:
+        """What a block or a diagonal takes, in a format."""
+        equation = derived.further[-1].equations[-1]
+        inside = self.report.plain if form in ("text", "json") else self.report.mathematics
+        entries, size = (sympy.Mul(*equation.node.shape), use.FLOAT_BYTES * sympy.Mul(*equation.node.shape))
+        if form == "json":
+            shown = self.report.polynomial(size, inside)
+            return json.dumps({"bytes": {"polynomial": shown, "number": self._count(size)}}, ensure_ascii=False)
+        around = "{}" if form == "text" else "${}$"
+        first, second = (around.format(self.report.number(value, inside)) for value in (entries, size))
+        line = f"the last of these has {first} entries, {second} bytes"
+        return f"{line}\n" if form != "latex" else f"\n{line}.\n"
+
+    def picture(self, family: Callable[[int], Model]) -> list[plot.Shape]:
+        """The nodes of the graphs of models of growing depth, order by order."""
+        depths = range(1, 11)
+        curves: dict[str, list[int]] = {"forward": [], "gradient": [], "product": [], "its derivative": []}
+        for depth in depths:
+            derived = with_products(derive_graph(family(depth), batched=True))
+            third = with_next_order(derived)
+            names = [derived.gradient_name(name) for name in derived.wrt]
+            wanted = [derived.target], names, derived.products.values(), third.products.values()
+            for curve, results in zip(curves.values(), wanted, strict=True):
+                needed = third.graph.needed_for(frozenset(results))
+                curve.append(graph_size(third.graph, [e.name for e in third.graph.equations if e.name in needed])[0])
+        return depth_picture(depths, curves, "nodes of the graph: each order adds as many for every layer")
+
+    def text(self) -> str:
+        """For a terminal."""
+        plain = self.report.plain
+        head = f"What it takes ({self.report.dtype}, {self.report.sizes()})" if self.report.sizes() else "What it takes"
+        lines = [head, *[f"  {line}" for line in table(self.rows(plain), rule_after=(0,))], ""]
+        for sentence in (LEGEND, *self.sentences(plain)):
+            lines += textwrap.wrap(sentence, WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False)
+        return "\n".join(line.rstrip() for line in lines) + "\n"
+
+    def latex(self) -> str:
+        """A table and sentences in LaTeX."""
+        return self._filled("latex/growth.tex.j2", escape)
+
+    def markdown(self) -> str:
+        """The same in Markdown."""
+        return self._filled("markdown/growth.md.j2", str)
+
+    def _filled(self, template: str, words: Callable[[str], str]) -> str:
+        inside = self.report.mathematics
+        head, *rows = self.rows(inside)
+        formulas = [[row[0], *[f"${cell}$" if cell else "" for cell in row[1:]]] for row in rows]
+        sentences = [LEGEND] + self.sentences(inside, lambda text: f"${text}$", words)
+        sizes = f"{self.report.dtype}, ${self.report.sizes(inside)}$" if self.report.sizes() else self.report.dtype
+        return fill(template, sizes=sizes, head=head, rows=formulas, sentences=sentences)
+
+    def document(self) -> dict[str, Any]:
+        """For programs: polynomials as text, numbers where every size is known."""
+
+        def both(value: sympy.Expr) -> dict[str, Any]:
+            return {"polynomial": self.report.polynomial(value, self.report.plain), "number": self._count(value)}
+
+        stages = [
+            {"name": s.name, "equations": s.equations, "nodes": s.nodes, "edges": s.edges, "depth": s.depth,
+             "multiply_adds": both(s.multiply_adds), "entry_operations": both(s.entry_operations),
+             "bytes_saved": both(s.saved), "to_a_gradient": self._ratio(s) or None}
+            for s in self.growth.stages
+        ]  # fmt: skip
+        g = self.growth
+        matrix = {"rows": both(g.parameters), "bytes": both(g.matrix_bytes), "multiply_adds": both(g.matrix_multiply_adds)}
+        return {"dtype": self.report.dtype, "missing": self.report.missing or None, "stages": stages, "matrix": matrix}
+
+    def json(self) -> str:
+        """`document` as JSON."""
+        return json.dumps(self.document(), ensure_ascii=False, indent=2) + "\n"
+
+
+COLORS = ("#4477aa", "#228833", "#cc6677", "#aa3377")
+
+
+def depth_picture(depths: Sequence[int], curves: Mapping[str, Sequence[int]], title: str) -> list[plot.Shape]:
+    """The shapes of a picture: a curve of counts over the depth for each name, named at its end."""
+    top = max([1, *[count for counts in curves.values() for count in counts]]) * 1.08
+    right = plot.RIGHT - 150
+
+    def place(depth: int, count: float) -> tuple[float, float]:
+        across = (depth - depths[0]) / max(1, depths[-1] - depths[0])
+        return round(plot.LEFT + (right - plot.LEFT) * across, 2), round(plot.BOTTOM - (plot.BOTTOM - plot.TOP) * count / top, 2)
+
+    shapes: list[plot.Shape] = [plot.Words(plot.LEFT, 24, title, size=16), *plot.axis_marks(top, "", plot.LEFT, 1)]
+    shapes += [plot.Stroke(plot.LEFT, plot.BOTTOM, right, plot.BOTTOM, plot.INK)]
+    for depth in depths:
+        x, _ = place(depth, 0)
+        shapes += [plot.Stroke(x, plot.BOTTOM, x, plot.BOTTOM + 5, plot.INK), plot.Words(x, plot.BOTTOM + 20, str(depth), "middle")]
+    for (name, counts), color in zip(curves.items(), COLORS, strict=False):
+        points = [place(depth, count) for depth, count in zip(depths, counts, strict=True)]
+        for (x1, y1), (x2, y2) in zip(points, points[1:], strict=False):
+            shapes.append(plot.Stroke(x1, y1, x2, y2, color))
+        shapes += [plot.Bar(x - 3, y - 3, 6, 6, color) for x, y in points]
+        shapes.append(plot.Words(points[-1][0] + 10, points[-1][1] + 4, f"{name}: {counts[-1]:,}"))
+    shapes.append(plot.Words((plot.LEFT + right) / 2, plot.BOTTOM + 40, "hidden layers", "middle"))
+    return shapes
