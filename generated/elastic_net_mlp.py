@@ -77,14 +77,14 @@ class Workspace:
         self.d_b1 = np.empty((n_h,), dtype)
 
 
-def _refuse_beyond_memory(count):
-    """Raise MemoryError where a workspace of so many bytes is larger than the memory of the machine, if that is known."""
+def _refuse_beyond_memory(count, what="a workspace of these sizes", hint=""):
+    """Raise MemoryError where so many bytes are more than the memory of the machine, if that is known."""
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
         return
     if count > memory > 0:
-        raise MemoryError(f"a workspace of these sizes takes {count:,} bytes; this machine has {memory:,}")
+        raise MemoryError(f"{what} takes {count:,} bytes; this machine has {memory:,}{hint}")
 
 
 def _array(name, array, axes, classes, dtype, sizes):
@@ -359,4 +359,4 @@ def _sigmoid(x, out):
     np.exp(out, out=out)
     out += 1
     return np.reciprocal(out, out=out)
-# symbackprop-seal:147251b4bcb757f9
+# symbackprop-seal:71161f052ef0d588

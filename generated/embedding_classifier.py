@@ -73,14 +73,14 @@ class Workspace:
         self.d_Emb = np.empty((n_v, n_m), dtype)
 
 
-def _refuse_beyond_memory(count):
-    """Raise MemoryError where a workspace of so many bytes is larger than the memory of the machine, if that is known."""
+def _refuse_beyond_memory(count, what="a workspace of these sizes", hint=""):
+    """Raise MemoryError where so many bytes are more than the memory of the machine, if that is known."""
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
         return
     if count > memory > 0:
-        raise MemoryError(f"a workspace of these sizes takes {count:,} bytes; this machine has {memory:,}")
+        raise MemoryError(f"{what} takes {count:,} bytes; this machine has {memory:,}{hint}")
 
 
 def _array(name, array, axes, classes, dtype, sizes):
@@ -319,4 +319,4 @@ def _scatter_classes(source, classes, out):
     out.fill(0)
     np.add.at(out, classes, source)
     return out
-# symbackprop-seal:45ea63ca107e7de9
+# symbackprop-seal:a4a88fdc201f9fb6

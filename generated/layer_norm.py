@@ -69,14 +69,14 @@ class Workspace:
         self.d_W = np.empty((n_d, n_m), dtype)
 
 
-def _refuse_beyond_memory(count):
-    """Raise MemoryError where a workspace of so many bytes is larger than the memory of the machine, if that is known."""
+def _refuse_beyond_memory(count, what="a workspace of these sizes", hint=""):
+    """Raise MemoryError where so many bytes are more than the memory of the machine, if that is known."""
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
         return
     if count > memory > 0:
-        raise MemoryError(f"a workspace of these sizes takes {count:,} bytes; this machine has {memory:,}")
+        raise MemoryError(f"{what} takes {count:,} bytes; this machine has {memory:,}{hint}")
 
 
 def _array(name, array, axes, classes, dtype, sizes):
@@ -323,4 +323,4 @@ def _pieces(count, largest):
     largest = max(16, largest // 16 * 16)
     piece = -(-count // (16 * -(-count // largest))) * 16
     return [(start, start + piece) for start in range(0, count, piece)]
-# symbackprop-seal:fda899fcade396e1
+# symbackprop-seal:0f2913c0dc6a5a31

@@ -58,14 +58,14 @@ class Workspace:
         self.d_w__part = np.empty((n_d,), dtype)
 
 
-def _refuse_beyond_memory(count):
-    """Raise MemoryError where a workspace of so many bytes is larger than the memory of the machine, if that is known."""
+def _refuse_beyond_memory(count, what="a workspace of these sizes", hint=""):
+    """Raise MemoryError where so many bytes are more than the memory of the machine, if that is known."""
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
         return
     if count > memory > 0:
-        raise MemoryError(f"a workspace of these sizes takes {count:,} bytes; this machine has {memory:,}")
+        raise MemoryError(f"{what} takes {count:,} bytes; this machine has {memory:,}{hint}")
 
 
 def _array(name, array, axes, classes, dtype, sizes):
@@ -248,4 +248,4 @@ def _pieces(count, largest):
     largest = max(16, largest // 16 * 16)
     piece = -(-count // (16 * -(-count // largest))) * 16
     return [(start, start + piece) for start in range(0, count, piece)]
-# symbackprop-seal:1d429390955ebcc3
+# symbackprop-seal:51b3cac838132591

@@ -94,14 +94,14 @@ class Workspace:
         self.d_W_part = np.empty((n_q, n_f, n_p, n_p), dtype)
 
 
-def _refuse_beyond_memory(count):
-    """Raise MemoryError where a workspace of so many bytes is larger than the memory of the machine, if that is known."""
+def _refuse_beyond_memory(count, what="a workspace of these sizes", hint=""):
+    """Raise MemoryError where so many bytes are more than the memory of the machine, if that is known."""
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
         return
     if count > memory > 0:
-        raise MemoryError(f"a workspace of these sizes takes {count:,} bytes; this machine has {memory:,}")
+        raise MemoryError(f"{what} takes {count:,} bytes; this machine has {memory:,}{hint}")
 
 
 def _array(name, array, axes, classes, dtype, sizes):
@@ -457,4 +457,4 @@ def _window(array, windows):
         padded = np.pad(array, pads)
         return _window(padded, [w and (w[0], w[1] + pad[0]) for w, pad in zip(windows, pads)])
     return np.lib.stride_tricks.as_strided(array[tuple(starts)], shape, strides, writeable=False)
-# symbackprop-seal:a24485e5179c5381
+# symbackprop-seal:56b2aaee8aba55a1

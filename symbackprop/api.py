@@ -270,27 +270,36 @@ class Derivation:
 
         return render.json_form(self.form(batch_form), **options)
 
-    def source(self, order: int = 1, *, checkpoint: int | None = None, curvature: str = "hessian") -> str:
+    def source(
+        self, order: int = 1, *, checkpoint: int | None = None, curvature: str = "hessian", hessian: bool = False
+    ) -> str:
         """The source of the generated NumPy module, of order 2 with products of second derivatives. Raises UsageError.
 
-        ``checkpoint`` keeps only what every so many layers give, and computes the rest again in the backward pass.
+        ``checkpoint`` keeps only what every so many layers give, and computes the rest again in the backward pass. ``hessian``
+        adds a function of that name for the whole matrix or a block of it, and means order 2.
         """
         from symbackprop.kernels import generate_source
 
-        return generate_source(self._of_order(order, curvature, checkpoint), checkpoint=checkpoint)
+        if not hessian:
+            return generate_source(self._of_order(order, curvature, checkpoint).batch, checkpoint=checkpoint)
+        products = self._of_order(2, curvature, checkpoint)
+        return generate_source(products.batch, example=products.example)
 
-    def _of_order(self, order: int, curvature: str, checkpoint: int | None) -> DerivedGraph:
+    def _of_order(self, order: int, curvature: str, checkpoint: int | None) -> Derivation:
         if order not in (1, 2):
             raise UsageError(f"kernels have derivatives of order 1 and 2, not of order {order}")
         if order == 2 and checkpoint is not None:
             raise UsageError("products of second derivatives read every value twice: checkpoints are for order 1")
-        return self.batch if order == 1 or self.batch.products else self.products(curvature).batch
+        return self if order == 1 or self.example.products else self.products(curvature)
 
-    def kernel(self, order: int = 1, *, checkpoint: int | None = None, curvature: str = "hessian") -> ModuleType:
+    def kernel(
+        self, order: int = 1, *, checkpoint: int | None = None, curvature: str = "hessian", hessian: bool = False
+    ) -> ModuleType:
         """The generated NumPy module, imported; see `source`."""
         from symbackprop.kernels import load_source
 
-        return load_source(self.source(order, checkpoint=checkpoint, curvature=curvature), self.model.name)
+        source = self.source(order, checkpoint=checkpoint, curvature=curvature, hessian=hessian)
+        return load_source(source, self.model.name)
 
     def footprint(self, *, checkpoint: int | None = None) -> Footprint:
         """What the kernel costs in memory and arithmetic, as polynomials in the sizes and in numbers."""

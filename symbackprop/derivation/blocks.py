@@ -18,9 +18,10 @@ from symbackprop.derivation.local import apart, over_columns, unit
 from symbackprop.derivation.products import MATRICES
 from symbackprop.errors import UsageError
 from symbackprop.graph.build import add, constant, contract, is_constant, pointwise, transpose
+from symbackprop.graph.lift import over_batch
 from symbackprop.graph.model import Equation
 from symbackprop.graph.names import Adjoint, Tangent, adjoint_name, diagonal_name, parse_name, tangent_name
-from symbackprop.graph.nodes import Contraction, Leaf, Node, Pointwise, Reduction, argument
+from symbackprop.graph.nodes import Contraction, Indicator, Leaf, Node, Pointwise, Reduction, argument
 from symbackprop.graph.verify import verify
 from symbackprop.graph.walk import leaves, rewrite, substitute, topological
 from symbackprop.simplify.cost import cost, total_cost
@@ -40,6 +41,19 @@ def with_block(derived: DerivedGraph, row: str, column: str) -> DerivedGraph:
             raise UsageError(f"there is no block of {name}: the derivatives are by {', '.join(derived.products)}")
     equations = _Block(derived, row, column).equations(block_name(derived, row, column))
     return _in_place_of_products(derived, "block", "Block", equations)
+
+
+def batch_block(derived: DerivedGraph, row: str, column: str) -> DerivedGraph:
+    """Return the equations of a block over the batch, for a derivation per example that has products: the mean of the blocks.
+
+    It is a derivation of a model whose only output is the block. Per example no tangent has the axes of other examples.
+    """
+    block, name = with_block(derived, row, column), block_name(derived, row, column)
+    graph = block.graph.restricted_to(frozenset({name}))
+    if derived.model.batch is not None:
+        graph = over_batch(graph, derived.model.batch, name)
+    model = replace(derived.model, objective=None, outputs=(name,))
+    return DerivedGraph(model, True, (), name, name, graph, graph.equations, (), {})
 
 
 def with_diagonals(derived: DerivedGraph, names: Sequence[str] | None = None) -> DerivedGraph:
@@ -164,7 +178,7 @@ class _Block:
         return over_columns(substitute(node, zeros), here, columns)
 
     def _folded(self, result: Equation) -> tuple[Equation, ...]:
-        """Put derivatives into the equations that read them, where that makes those shorter together."""
+        """Put derivatives into the equations that read them: diagonal ones, and where that makes those shorter together."""
         equations = {equation.name: equation for equation in (*self.found, result)}
         simplifier = Simplifier(self.first)  # which knows no name that is about to go
         for equation in self.found:
@@ -172,7 +186,7 @@ class _Block:
             readers = [e for e in equations.values() if reference in leaves(e.node)]
             after = [apart(simplifier.simplify(substitute(e.node, {reference: inner.node}))) for e in readers]
             shorter = total_cost(after) < total_cost(e.node for e in readers) + cost(inner.node)
-            if shorter and all(_indices(node) <= READABLE for node in after):
+            if (shorter or _is_diagonal(inner.node)) and all(_indices(node) <= READABLE for node in after):
                 equations.update({e.name: replace(e, node=node) for e, node in zip(readers, after, strict=True)})
                 del equations[equation.name]
         used = replace(self.first, equations=(*self.named, *equations.values())).needed_for(frozenset({result.name}))
@@ -217,6 +231,13 @@ class _Softmaxes:
             self.equations.append(Equation(next(self._free), softmax))
             self._name_of[reduced] = self.equations[-1].reference
         return self._name_of[reduced]
+
+
+def _is_diagonal(node: Node) -> bool:
+    """Tell whether a node is a product with an index condition [i = j]."""
+    if isinstance(node, Pointwise) and node.expression.is_Mul:
+        return any(argument(k) in node.expression.args and _is_diagonal(o) for k, o in enumerate(node.operands))
+    return isinstance(node, Indicator) and node.relation == "=="
 
 
 def _indices(root: Node) -> int:

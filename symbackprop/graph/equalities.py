@@ -129,7 +129,8 @@ def exchangeable(node: Node) -> list[tuple[int, ...]]:
     groups: dict[tuple[object, ...], list[int]] = {}
     for key, position in axis_order(node.relation, node.condition, node.shape, node.labels):
         groups.setdefault(key, []).append(position)
-    if node.rank == 2 and node.condition in (axis(0) - axis(1), axis(1) - axis(0)) and node.shape[0] == node.shape[1]:
+    equal = node.relation == "==" and node.condition in (axis(0) - axis(1), axis(1) - axis(0))
+    if node.rank == 2 and equal and node.shape[0] == node.shape[1]:
         return [(0, 1)]
     return [tuple(group) for group in groups.values() if len(group) > 1]
 

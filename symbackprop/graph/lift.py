@@ -32,8 +32,14 @@ def batch_graph(model: Model) -> Graph:
     """
     if model.batch is None:
         return model.graph
-    size = dimension(model.batch)
-    graph = model.graph
+    if model.objective is not None and model.graph.by_name[model.objective].node.rank:
+        raise ShapeError(f"the objective {model.objective} is not a scalar")
+    return over_batch(model.graph, model.batch, model.objective)
+
+
+def over_batch(graph: Graph, batch: str, averaged: str | None) -> Graph:
+    """Return a per-example graph over a batch: what an input or a target reaches has a leading axis, and one value is the mean."""
+    size = dimension(batch)
     declarations = tuple(
         leaf(d.kind, d.name, (size, *d.shape), d.classes) if d.kind in ("input", "target") else d
         for d in graph.declarations
@@ -44,9 +50,7 @@ def batch_graph(model: Model) -> Graph:
     equations: list[Equation] = []
     for equation in graph.equations:
         node, depends = lift(equation.node, lifted, size)
-        if equation.name == model.objective and depends:
-            if equation.node.rank:
-                raise ShapeError(f"the objective {equation.name} is not a scalar")
+        if equation.name == averaged and depends:
             node, depends = mean_over_leading(node, size), False
         new = Equation(equation.name, node, equation.indices)
         equations.append(new)

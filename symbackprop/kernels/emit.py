@@ -10,6 +10,7 @@ from symbackprop import __version__
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.graph.nodes import Leaf
 from symbackprop.graph.sizes import Shape, Size
+from symbackprop.kernels.hessian import Block, blocks
 from symbackprop.kernels.identifiers import Identifiers
 from symbackprop.kernels.initial import initial_values
 from symbackprop.kernels.memory import Array
@@ -23,12 +24,17 @@ from symbackprop.render.writer import Writer
 from symbackprop.writing import sealed
 
 
-def generate_source(derived: DerivedGraph, *, checkpoint: int | None = None) -> str:
+def generate_source(
+    derived: DerivedGraph, *, checkpoint: int | None = None, example: DerivedGraph | None = None
+) -> str:
     """Return the text of the NumPy module of a derivation over the batch: byte-identical for the same one on any machine.
 
-    Where the derivation has products, the module has too. ``checkpoint`` is that of `make_plan`.
+    Where the derivation has products, the module has too; with the same derivation per example (``example``) it also has the
+    whole matrix. ``checkpoint`` is that of `make_plan`.
     """
-    return _Emitter(derived, make_plan(derived, checkpoint)).module(_note(checkpoint))
+    plan = make_plan(derived, checkpoint)
+    found = [(block, _Emitter(block.plan.derived, block.plan)) for block in blocks(example, plan)] if example else []
+    return _Emitter(derived, plan).module(_note(checkpoint), None if example is None else found)
 
 
 class _Emitter:
@@ -47,19 +53,21 @@ class _Emitter:
 
     # ------------------------------------------------------------ the module
 
-    def module(self, note: str) -> str:
+    def module(self, note: str, matrix: list[tuple[Block, _Emitter]] | None = None) -> str:
+        """The whole text. ``matrix`` holds the blocks of the matrix that have functions of their own, if it is wanted."""
         outputs, objective = self.plan.outputs, self.plan.objective
         gradients, products = self.plan.gradients, self.plan.products
-        functions = []
-        if outputs:
-            functions.append(self._function("predict", list(outputs.values())))
+        targets = {"predict": list(outputs.values())} if outputs else {}
         if objective is not None:
-            functions.append(self._function("loss", [objective]))
-            functions.append(self._function("loss_and_grad", [objective, *gradients.values()]))
+            targets |= {"loss": [objective], "loss_and_grad": [objective, *gradients.values()]}
         if objective is not None and products:
-            functions.append(self._function("hvp", list(products.values())))
-            functions.append(self._function("loss_grad_and_hvp", [objective, *gradients.values(), *products.values()]))
+            targets["hvp"] = list(products.values())
+            targets["loss_grad_and_hvp"] = [objective, *gradients.values(), *products.values()]
+        functions = [{"name": name, "lines": self._function(wanted)} for name, wanted in targets.items()]
         opens = sorted(self._open_functions())
+        if matrix is not None:
+            functions.append({"name": "hessian", "lines": []})
+        helpers = sorted({name for emitter in (self, *[e for _, e in matrix or ()]) for name in emitter._helpers()})
         body = fill(
             "numpy/module.py.j2",
             title=_docstring(self.model.title or self.model.name),
@@ -84,9 +92,25 @@ class _Emitter:
             product=self.derived.further[-1].title if products else "",
             parameters=initial_values(self.model),
             open_functions=[repr(name) for name in opens],
-            helpers=[fill(f"numpy/helpers/{name}.py.j2", cache=CACHE) for name in self._helpers()],
+            helpers=[fill(f"numpy/helpers/{name}.py.j2", cache=CACHE) for name in helpers],
+            matrix=None if matrix is None else [emitter._block(block) for block, emitter in matrix],
         )
         return sealed(body, "#")
+
+    def _block(self, block: Block) -> dict[str, object]:
+        """The function of one block of the matrix."""
+        ((name, result),) = self.plan.outputs.items()
+        code = self.statements.expression(result)
+        own = result.base.storage == "buffer"
+        sizes = [(self.names.size(dimension), repr(dimension)) for dimension in self.dimensions]
+        known = {f"{size} = w.sizes[{key}]" for size, key in sizes}
+        lines = [line for line in self._function([result]) if line not in known]
+        return {
+            "row": repr(block.row), "column": repr(block.column), "title": self._comment(name),
+            "bytes": textwrap.wrap(self._bytes(self.plan.entries), 100, break_long_words=False),
+            "buffers": [line.replace("self.", "w.") for line in self._workspace()],
+            "sizes": sizes, "lines": lines, "result": code if own else f"np.array({code}, dtype)",
+        }  # fmt: skip
 
     def _helpers(self) -> list[str]:
         kinds = {op.kind for op in self.plan.operations if op.storage != "scalar" or op.kind == "norm"}
@@ -164,7 +188,8 @@ class _Emitter:
 
     # ------------------------------------------------------------ one function
 
-    def _function(self, name: str, targets: list[Operation]) -> dict[str, object]:
+    def _function(self, targets: list[Operation]) -> list[str]:
+        """The lines that compute the targets."""
         wanted, needed = self.plan.needed(targets)
         later = self._read_later(wanted, needed, targets)
         lines: list[str] = []
@@ -179,7 +204,7 @@ class _Emitter:
                 current = step.equation
                 lines.append(f"# {self._comment(current)}")
             lines += code
-        return {"name": name, "lines": [*self._unpacked(lines, wanted), *lines]}
+        return [*self._unpacked(lines, wanted), *lines]
 
     def _read_later(
         self, wanted: list[Step], needed: frozenset[Operation], targets: list[Operation]

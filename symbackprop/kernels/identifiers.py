@@ -18,6 +18,8 @@ _TAKEN = frozenset(
         "np",
         "math",
         "os",
+        "types",
+        "hessian",
         "w",
         "params",
         "inputs",

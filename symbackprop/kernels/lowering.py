@@ -83,7 +83,7 @@ class Lowering:
 
     def _inlined(self, node: Node, root: Node) -> bool:
         """Indicators and pointwise operands of contractions are lowered by those who read them."""
-        return isinstance(node, Indicator) or (isinstance(node, Pointwise) and node is not root)
+        return isinstance(node, Indicator | Pointwise) and node is not root
 
     def of(self, node: Node) -> Operation:
         """Return the operation of a node, lowering it now if it was left to its reader."""

@@ -63,7 +63,7 @@ def assign(steps: Sequence[Step], pinned: frozenset[Operation], until: dict[Oper
         last[operation.base] = max(last.get(operation.base, (0, 0)), (step_number, len(place)))
     for operation in pinned:
         last[operation.base] = (len(steps), 0)
-    cells = _cells(steps, place, last)
+    cells = _cells(steps, place, last, frozenset(operation.base for operation in until))
     arrays: dict[Operation, Array] = {}
     pool = _Pool()
     for cell in sorted(cells, key=lambda cell: cell.first):
@@ -76,8 +76,12 @@ def assign(steps: Sequence[Step], pinned: frozenset[Operation], until: dict[Oper
 
 
 def _cells(
-    steps: Sequence[Step], place: dict[Operation, tuple[int, int]], last: dict[Operation, tuple[int, int]]
+    steps: Sequence[Step],
+    place: dict[Operation, tuple[int, int]],
+    last: dict[Operation, tuple[int, int]],
+    kept: frozenset[Operation],
 ) -> list[_Cell]:
+    """``kept`` results are read after the steps: they are no scratch of a loop."""
     cell_of: dict[Operation, _Cell] = {}
     cells: list[_Cell] = []
     for step in steps:
@@ -88,6 +92,7 @@ def _cells(
             end = last.get(operation, place[operation])
             over = _written_over(operation, place[operation], last, cell_of)
             local = loop is not None and operation not in loop.accumulated and end[0] == place[operation][0]
+            local = local and operation not in kept
             if over is not None and (over.loop is not None) <= (loop is not None):
                 over.values.append(operation)
                 over.last = end

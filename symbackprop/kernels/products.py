@@ -62,11 +62,14 @@ class ProductLowering:
         needed = [label for label in output if any(label in term.labels for term in terms)]
         path = np.einsum_path(*arguments, needed, optimize="optimal" if len(terms) < 6 else "greedy")[0][1:]
         pairs: list[tuple[int, int]] = []
+        left = len(terms)
         for step in path:
             chosen = sorted(step)
-            while len(chosen) > 2:
-                raise AssertionError("a path takes two at a time")
-            pairs.append((chosen[0], chosen[1]))
+            while len(chosen) > 1:  # NumPy takes more than two at once where that saves nothing; the result goes to the end
+                first, second, *others = chosen
+                pairs.append((first, second))
+                left -= 1
+                chosen = [*[other - 2 for other in others], left - 1] if others else []
         return pairs
 
     def _number(self, size: Size) -> int:
@@ -107,8 +110,8 @@ class ProductLowering:
         if self._first(columns, output) < self._first(rows, output):
             a, b, rows, columns = b, a, columns, rows
         order = tuple(x for x in output if x in batch) + tuple(x for x in batch if x not in output)
-        a = self._packed(a, (order, rows, contracted))
-        b = self._packed(b, (order, contracted, columns))
+        a = self._packed(self._floating(a), (order, rows, contracted))
+        b = self._packed(self._floating(b), (order, contracted, columns))
         result = (*order, *rows, *columns)
         shape = tuple(sizes[label] for label in result)
         made = self.lowering.add(
@@ -116,6 +119,13 @@ class ProductLowering:
             rows=tuple(rows), contracted=tuple(contracted), columns=tuple(columns), sizes=sizes,
         )  # fmt: skip
         return Term(made, result)
+
+    def _floating(self, term: Term) -> Term:
+        """A condition as numbers: NumPy multiplies matrices of conditions as conditions, and slowly those of mixed types."""
+        operation = term.operation
+        if operation.dtype == "float":
+            return term
+        return Term(self.lowering.add("copy", (operation,), operation.shape, "buffer"), term.labels)
 
     def _packed(self, term: Term, groups: Sequence[Sequence[int]]) -> Term:
         """Copy an operand into an array of its own where axes that a product merges do not lie side by side."""

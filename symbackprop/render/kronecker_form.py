@@ -31,7 +31,7 @@ class KroneckerForm:
 
     def of(self, node: Node, row: int, column: int) -> Formula:
         """Return the formula of a node whose first ``row`` axes are a row's, the others a column's. Raises NoMatrixForm."""
-        if not 1 <= row <= 2 or not 1 <= column <= 2 or row + column != node.rank:
+        if not 1 <= row <= 2 or not 1 <= column <= 2 or row + column != node.rank or node.rank < 3:
             raise NoMatrixForm
         first, second = (0, row), (*((1,) if row == 2 else ()), *((row + 1,) if column == 2 else ()))
         terms = terms_of(node) if isinstance(node, Pointwise) and node.expression.is_Add else [node]

@@ -161,3 +161,23 @@ def test_sizes_that_differ_are_refused() -> None:
         contract([(short, (0,)), (long, (0,))], (), (two,))
     with pytest.raises(ShapeError):
         reduction("max", short, (0,), 0, (three,))
+
+
+def test_a_triangle_is_not_its_transpose() -> None:
+    """[i >= k] is no symmetric condition, though its two axes look alike."""
+    below = indicator(">=", axis(0) - axis(1), (dimension("m"),) * 2)
+    assert exchangeable(below) == []
+    matrix, vector = (leaf("input", name, (dimension("m"),) * rank) for name, rank in (("S", 2), ("x", 1)))
+    m = dimension("m")
+    lower = contract([(matrix, (0, 1)), (below, (0, 1)), (vector, (1,))], (0,), (m, m))
+    upper = contract([(matrix, (0, 1)), (below, (1, 0)), (vector, (1,))], (0,), (m, m))
+    assert lower is not upper
+
+
+def test_a_condition_on_its_diagonal_is_certain() -> None:
+    """[i = j] read along one label twice is 1."""
+    m = dimension("m")
+    identity = indicator("==", axis(0) - axis(1), (m, m))
+    vector = leaf("input", "x", (m,))
+    assert contract([(identity, (0, 0)), (vector, (0,))], (0,), (m,)) is vector
+    assert pointwise(_0 * _1, [(identity, (0, 0)), (vector, (0,))], (m,)) is vector

@@ -1,0 +1,66 @@
+"""Which blocks of the Hessian a module computes by equations of their own, and which column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+
+import sympy
+
+from symbackprop.derivation.blocks import batch_block
+from symbackprop.derivation.derived import DerivedGraph
+from symbackprop.graph.sizes import Size
+from symbackprop.kernels.operations import Operation
+from symbackprop.kernels.plan import Plan, make_plan
+
+MANY = 12
+"""Tensors beyond which all blocks are computed column by column: there would be hundreds of them."""
+
+UNKNOWN = 8
+"""The size that a dimension without a default is taken to have where two ways are compared."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block that has a plan of its own: of a row and a column, in the order of the parameters."""
+
+    row: str
+    column: str
+    plan: Plan
+
+
+def blocks(example: DerivedGraph, products: Plan) -> Iterator[Block]:
+    """Yield the blocks that their own equations give with less work than products with unit vectors.
+
+    ``example`` is the derivation per example with products, ``products`` the plan of those over the batch.
+    """
+    names = tuple(example.products)
+    if len(names) > MANY:
+        return
+    _, needed = products.needed(products.products.values())
+    each = _work(products, needed)
+    for row, column in combinations_with_replacement(names, 2):
+        plan = make_plan(batch_block(example, row, column))
+        columns = sympy.Mul(*example.directions[column].shape)
+        defaults = plan.derived.model.dimensions
+        if _number(_work(plan, frozenset(plan.operations)), defaults) <= _number(columns * each, defaults):
+            yield Block(row, column, plan)
+
+
+def _work(plan: Plan, chosen: frozenset[Operation]) -> Size:
+    """The entries that operations read and write, and the multiply-adds of products: what their time grows with."""
+    total: list[Size] = []
+    for operation in plan.operations:
+        if operation not in chosen or operation.storage in ("given", "constant", "view"):
+            continue
+        if operation.kind == "matmul":
+            details = operation.details
+            labels = (*details["batch"], *details["rows"], *details["contracted"], *details["columns"])
+            total.append(sympy.Mul(*[details["sizes"][label] for label in labels]))
+        total += [10 * sympy.Mul(*value.shape) for value in (operation, *operation.operands)]
+    return sympy.Add(*total)
+
+
+def _number(size: Size, defaults: Mapping[str, int | None]) -> float:
+    return float(size.xreplace({s: sympy.Integer(defaults.get(s.name) or UNKNOWN) for s in size.free_symbols}))
