@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 
 import sympy
 
 from symbackprop.graph.sizes import Shape, Size
 from symbackprop.kernels.operations import Operation
-from symbackprop.kernels.schedule import ELEMENTWISE, Loop, Step, operations_of
+from symbackprop.kernels.schedule import ELEMENTWISE, Loop, Step, operations_of, reads_rows
 
 IN_PLACE = ELEMENTWISE - {"greater", "greater_equal", "equal", "logical_not", "copy", "erf"} | {"add_at_class"}
 """Operations that may write over an operand: any of them, but only the first where they change a few of its entries."""
@@ -40,12 +40,17 @@ class Array:
 
 @dataclass(eq=False)
 class _Cell:
-    """Values that are written over one another in place, and the steps of their life: from the first to the last."""
+    """Values that are written over one another in place, and the steps of their life: from the first to the last.
+
+    made is the loop whose rows the first of them are, ended the one that reads the last of them row by row, if there is one.
+    """
 
     values: list[Operation]
     first: tuple[int, int]
     last: tuple[int, int]
     loop: Loop | None = None
+    made: Loop | None = None
+    ended: Loop | None = None
 
 
 def assign(steps: Sequence[Step], pinned: frozenset[Operation], until: dict[Operation, int]) -> dict[Operation, Array]:
@@ -100,10 +105,21 @@ def _cells(
                     over.loop = None
                 cell_of[operation] = over
                 continue
-            cell = _Cell([operation], place[operation], end, loop if local else None)
+            by_rows = loop if loop is not None and operation not in loop.accumulated else None
+            cell = _Cell([operation], place[operation], end, loop if local else None, by_rows)
             cells.append(cell)
             cell_of[operation] = cell
+    for cell in cells:
+        step = steps[cell.last[0]] if cell.last[0] < len(steps) else None
+        if isinstance(step, Loop) and all(_by_rows(step, value) for value in cell.values):
+            cell.ended = step
     return cells
+
+
+def _by_rows(loop: Loop, value: Operation) -> bool:
+    """Tell whether a loop that has to do with a value works on its rows, and never reads it as a whole."""
+    readers = [(op, operand) for op in loop.operations for operand in op.operands if operand.base is value]
+    return value not in loop.accumulated and all(reads_rows(op, operand, loop.length) for op, operand in readers)
 
 
 def _written_over(
@@ -113,11 +129,12 @@ def _written_over(
     if operation.kind not in IN_PLACE:
         return None
     bases = [operand.base for operand in operation.operands]
+    found: list[_Cell] = []
     for operand in operation.operands[:1] if operation.kind in FIRST_ONLY else operation.operands:
         fits = operand.storage == "buffer" and operand.shape == operation.shape and operand.dtype == operation.dtype
         if fits and last[operand] == here and bases.count(operand) == 1:
-            return cell_of[operand]
-    return None
+            found.append(cell_of[operand])
+    return next((cell for cell in found if cell.loop is None), found[0] if found else None)
 
 
 def _shape(cell: _Cell) -> Shape:
@@ -129,13 +146,13 @@ class _Pool:
     """Arrays that hold something, by the end of its life, and arrays that are free again, by their shape."""
 
     def __init__(self) -> None:
-        self._busy: dict[Loop | None, list[tuple[tuple[int, int], int, Array]]] = {}
+        self._busy: dict[Loop | None, list[tuple[tuple[int, int], int, Array, _Cell]]] = {}
         self._free: dict[tuple[Loop | None, str], dict[Shape, list[Array]]] = {}
         self._number = count()
 
     def put(self, cell: _Cell, array: Array) -> None:
         """Note that an array is taken until the end of a cell's life."""
-        heappush(self._busy.setdefault(cell.loop, []), (cell.last, next(self._number), array))
+        heappush(self._busy.setdefault(cell.loop, []), (cell.last, next(self._number), array, cell))
 
     def take(self, cell: _Cell) -> Array | None:
         """Return an array whose value is dead before the cell's first step (within a loop: before its first operation)."""
@@ -148,11 +165,23 @@ class _Pool:
             need = sympy.expand(sympy.Mul(*shape))
             shape = next((other for other, (array, *_) in free.items() if _holds(array.entries, need)), shape)
         if shape not in free:
-            return None
+            return self._in_the_same_loop(cell)
         array = free[shape].pop(0)
         if not free[shape]:
             del free[shape]
         return array
+
+
+    def _in_the_same_loop(self, cell: _Cell) -> Array | None:
+        """Return an array of the workspace whose rows the cell's loop has read before it writes those of the cell."""
+        busy = self._busy.get(None, [])
+        for place, (last, _, array, before) in enumerate(busy if cell.loop is None and cell.made is not None else ()):
+            done = before.ended is cell.made and last[0] == cell.first[0] and last[1] < cell.first[1]
+            if done and (_shape(before), array.dtype) == (_shape(cell), cell.values[0].dtype):
+                del busy[place]
+                heapify(busy)
+                return array
+        return None
 
 
 @cache

@@ -1,6 +1,6 @@
 """What is computed again in the backward pass rather than saved for it.
 
-Always: a value that one pass gives from values that are kept in any case. As an option: whatever lies between
+Always: a value that a pass or two give from values that are kept in any case. As an option: whatever lies between
 checkpoints, layer by layer (Chen et al. 2016, Training Deep Nets with Sublinear Memory Cost).
 """
 
@@ -15,38 +15,49 @@ from symbackprop.kernels.operations import Operation
 ONE_PASS = frozenset("add subtract multiply negative square abs sign greater greater_equal equal".split())
 """Operations as cheap as reading their result would be."""
 
+PASSES = 2
+"""The most of them that are computed again rather than their result kept."""
+
 
 def recompute_cheap(operations: Sequence[Operation], backward: frozenset[str]) -> list[Operation]:
     """Return the operations with copies of forward ones, put before the backward equations (their names) that read them."""
     last: dict[Operation, int] = {}
-    for position, operation in enumerate(operations):
+    ends: dict[str, int] = {operation.equation: position for position, operation in enumerate(operations)}
+    for operation in operations:  # what an equation reads is there until it ends
         for operand in operation.operands:
-            last[operand.base] = position
+            last[operand.base] = max(last.get(operand.base, 0), ends[operation.equation])
     copies: dict[tuple[Operation, str], Operation] = {}
     result: list[Operation] = []
     for position, operation in enumerate(operations):
         operands = []
         for operand in operation.operands:
-            if operation.equation in backward and _may_be_copied(operand, backward, position, last):
-                key = (operand, operation.equation)
-                if key not in copies:
-                    copies[key] = replace(operand, equation=operation.equation)
-                    result.append(copies[key])
-                operand = copies[key]
+            if operation.equation in backward:
+                for value in _chain(operand, backward, position, last):
+                    key = (value, operation.equation)
+                    if key not in copies:
+                        inner = tuple(copies.get((o, operation.equation), o) for o in value.operands)
+                        copies[key] = replace(value, operands=inner, equation=operation.equation)
+                        result.append(copies[key])
+                operand = copies.get((operand, operation.equation), operand)
             operands.append(operand)
         operation.operands = tuple(operands)
         result.append(operation)
     return result
 
 
-def _may_be_copied(value: Operation, backward: frozenset[str], position: int, last: dict[Operation, int]) -> bool:
-    return (
-        value.kind in ONE_PASS
-        and value.rank > 1
-        and not value.name
-        and value.equation not in backward
-        and all(o.storage in ("given", "scalar", "constant") or last[o.base] > position for o in value.operands)
-    )
+def _chain(value: Operation, backward: frozenset[str], position: int, last: dict[Operation, int]) -> list[Operation]:
+    """The operations that compute a value again from what is kept in any case, at most `PASSES`; none where there are more."""
+    if value.kind not in ONE_PASS or value.rank < 2 or value.name or value.equation in backward:
+        return []
+    found: list[Operation] = []
+    for operand in value.operands:
+        if operand.storage in ("given", "scalar", "constant") or last[operand.base] > position:
+            continue
+        inner = _chain(operand, backward, position, last)
+        if not inner:
+            return []
+        found += [operation for operation in inner if operation not in found]
+    return [*found, value] if len(found) < PASSES else []
 
 
 def recompute_layers(operations: Sequence[Operation], derived: DerivedGraph, every: int) -> list[Operation]:

@@ -98,7 +98,7 @@ def check_lives(plan: Plan) -> None:
                     assert holds[plan.array_of[base]] is base, f"{operation.kind} of {operation.equation} reads {base.kind}"
             if operation.storage == "buffer":
                 holds[plan.array_of[operation]] = operation
-    for gradient in plan.gradients.values():
+    for gradient in (*plan.gradients.values(), *plan.products.values()):
         if gradient.storage == "buffer":
             assert holds[plan.array_of[gradient]] is gradient
 
@@ -120,7 +120,7 @@ def test_an_array_that_is_shared_too_early_is_noticed() -> None:
     (z,) = (op for op in plan.operations if op.name == "z")
     (o,) = (op for op in plan.operations if op.name == "o")
     arrays[o] = arrays[z]
-    wrong = Plan(plan.derived, plan.steps, plan.objective, plan.outputs, plan.gradients, arrays)
+    wrong = Plan(plan.derived, plan.steps, plan.objective, plan.outputs, plan.gradients, plan.products, arrays)
     with pytest.raises(AssertionError):
         check_lives(wrong)
 
