@@ -72,7 +72,8 @@ class Workspace:
         self.d_z_part = np.empty((n_n, n_h), bool)
         self.d_W1 = np.empty((n_h, n_d), dtype)
         self.d_b1 = np.empty((n_h,), dtype)
-        self.blocks_1 = _blocks(n_h, dtype.itemsize * (3 * n_d), (self.d_W1,), (((n_d,), dtype),))
+        self.scratch = np.empty(_rows(n_h, dtype.itemsize * (3 * n_d)) * (dtype.itemsize * (n_d)), np.uint8)
+        self.blocks_1 = _blocks(n_h, dtype.itemsize * (3 * n_d), (self.d_W1,), (((n_d,), dtype),), self.scratch)
 
 
 def _refuse_beyond_memory(count, what="a workspace of these sizes", hint=""):
@@ -293,12 +294,20 @@ def init(seed=0, dtype=np.float32, sizes={}):
     }
 
 
-def _blocks(count, row_bytes, arrays, scratch):
-    """Views of the same rows of several arrays, as many at a time as the cache holds, with scratch arrays of as many rows."""
-    rows = min(count, max(1, 524288 // row_bytes))
-    scratch = [np.empty((rows, *shape), dtype) for shape, dtype in scratch]
+def _rows(count, row_bytes):
+    """How many rows a turn of a loop works: as many as the cache holds."""
+    return min(count, max(1, 524288 // row_bytes))
+
+
+def _blocks(count, row_bytes, arrays, scratch, memory):
+    """Views of the same rows of several arrays, block by block, with scratch arrays of as many rows in ``memory``."""
+    rows, place, parts = _rows(count, row_bytes), 0, []
+    for shape, dtype in scratch:
+        size = rows * math.prod(shape) * np.dtype(dtype).itemsize
+        parts.append(memory[place : place + size].view(dtype).reshape(rows, *shape))
+        place += size
     return [
-        (slice(start, min(start + rows, count)), *(array[start : start + rows] for array in arrays), *(s[: count - start] for s in scratch))
+        (slice(start, min(start + rows, count)), *(array[start : start + rows] for array in arrays), *(s[: count - start] for s in parts))
         for start in range(0, count, rows)
     ]
 
@@ -329,4 +338,4 @@ def _pieces(count, largest):
     largest = max(16, largest // 16 * 16)
     piece = -(-count // (16 * -(-count // largest))) * 16
     return [(start, start + piece) for start in range(0, count, piece)]
-# symbackprop-seal:72a3bf163ccea19b
+# symbackprop-seal:f08f2b5df191106a

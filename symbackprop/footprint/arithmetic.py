@@ -17,6 +17,10 @@ def multiply_adds(operation: Operation) -> Size:
     if operation.kind == "matmul":
         details = operation.details
         labels = (*details["batch"], *details["rows"], *details["contracted"], *details["columns"])
+        if details["symmetric"]:  # half of the rows whole, of the others the half beyond the diagonal
+            count = details["sizes"][details["rows"][0]]
+            half = sympy.floor(count / 2)
+            return (half * count + (count - half) ** 2) * sympy.Mul(*[details["sizes"][x] for x in details["contracted"]])
         return sympy.Mul(*[details["sizes"][label] for label in labels])
     if operation.kind in ("dot", "vecdot", "sum_last", "sum_first"):
         return sympy.Mul(*operation.operands[0].shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -140,13 +140,17 @@ class Footprint:
 
     @cached_property
     def workspace_size(self) -> sympy.Expr:
-        """The bytes of a Workspace as a polynomial; the rows that a loop works at a time have symbols, rows_1 and so on.
+        """The bytes of a Workspace as a polynomial, with `memory_use.SCRATCH_BYTES` where it has loops with scratch.
 
         A row of zeros shorter than 32 is stored as a single zero; the polynomial counts it whole.
         """
         constants = [use.constant_size(op) for op in self.plan.operations if op.storage == "constant"]
-        scratch = [use.scratch_size(self.plan, loop) for loop in self.plan.loops]
-        return sympy.expand(sympy.Add(self.array_bytes, *constants, *scratch))
+        return sympy.expand(sympy.Add(self.array_bytes, *constants, self.scratch_size(self.plan.loops)))
+
+    def scratch_size(self, loops: Iterable[Loop]) -> sympy.Expr:
+        """The symbol of the scratch memory, where one of some loops uses it; else 0."""
+        used = any(any(self.plan.scratch_width(loop).values()) for loop in loops)
+        return use.SCRATCH_BYTES if used else sympy.S.Zero
 
     def training_size(self, optimizer: str = "sgd") -> sympy.Expr:
         """The bytes of training as a polynomial: see `training_bytes` and `workspace_size`; what NumPy allocates is left out."""
@@ -160,7 +164,7 @@ class Footprint:
         arrays = dict.fromkeys(self.plan.array_of[op] for op in needed if op in self.plan.array_of)
         parts = [use.entry_bytes(array.dtype) * array.entries for array in arrays if array.loop is None]
         parts += [use.constant_size(op) for op in self.plan.operations if op in needed and op.storage == "constant"]
-        parts += [use.scratch_size(self.plan, step) for step in steps if isinstance(step, Loop)]
+        parts.append(self.scratch_size(step for step in steps if isinstance(step, Loop)))
         parts += [use.FLOAT_BYTES * sympy.Mul(*op.shape) for op in self.plan.outputs.values()]
         return sympy.expand(sympy.Add(self.parameters * use.FLOAT_BYTES, self._bytes_of("input"), *parts))
 
@@ -232,9 +236,10 @@ class Footprint:
 
     def prediction_bytes(self, numbers: Mapping[sympy.Symbol, int]) -> int:
         """The peak of prediction: parameters, inputs, what `predict` fills of the workspace, and what NumPy allocates beside it."""
-        rows = {use.rows_symbol(self.plan, loop): use.rows_of(self.plan, loop, numbers) for loop in self.plan.loops}
+        steps, _ = self.plan.needed(self.plan.outputs.values())
+        scratch = use.scratch_bytes(self.plan, numbers, [step for step in steps if isinstance(step, Loop)])
         outputs = sympy.Add(*[use.FLOAT_BYTES * sympy.Mul(*op.shape) for op in self.plan.outputs.values()])
-        touched = use.value_at(self.prediction_size - outputs, {**numbers, **rows})
+        touched = use.value_at(self.prediction_size - outputs, {**numbers, use.SCRATCH_BYTES: scratch})
         return touched + self.prediction_call(numbers).allocated
 
     def largest_batch(self, memory: int, numbers: Mapping[sympy.Symbol, int], optimizer: str = "sgd") -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import sympy
 
@@ -58,15 +58,8 @@ def constant_size(op: Operation) -> sympy.Expr:
     return sympy.Mul(*op.shape) if op.kind == "logical_not" else sympy.S.Zero
 
 
-def rows_symbol(plan: Plan, loop: Loop) -> sympy.Symbol:
-    """The symbol of the number of rows that a loop works at a time; no dimension is the same symbol."""
-    return sympy.Symbol(f"rows_{plan.loops.index(loop) + 1}", integer=True, nonnegative=True)
-
-
-def scratch_size(plan: Plan, loop: Loop) -> sympy.Expr:
-    """The bytes of the scratch arrays of a loop, a polynomial in the sizes and `rows_symbol`."""
-    entries = [entry_bytes(array.dtype) * sympy.Mul(*shape[1:]) for array, shape in plan.rows_in(loop).scratch]
-    return rows_symbol(plan, loop) * sympy.Add(*entries)
+SCRATCH_BYTES = sympy.Symbol("scratch", integer=True, nonnegative=True)
+"""The bytes of the memory that the loops share for their scratch arrays; no dimension is the same symbol."""
 
 
 def rows_of(plan: Plan, loop: Loop, numbers: Mapping[sympy.Symbol, int]) -> int:
@@ -76,12 +69,13 @@ def rows_of(plan: Plan, loop: Loop, numbers: Mapping[sympy.Symbol, int]) -> int:
     return min(value_at(loop.length, numbers), max(1, CACHE // row_bytes))
 
 
-def scratch_bytes(plan: Plan, numbers: Mapping[sympy.Symbol, int]) -> int:
-    """The bytes of the scratch arrays of the loops."""
-    total = 0
-    for loop in plan.loops:
-        total += value_at(scratch_size(plan, loop), {**numbers, rows_symbol(plan, loop): rows_of(plan, loop, numbers)})
-    return total
+def scratch_bytes(plan: Plan, numbers: Mapping[sympy.Symbol, int], loops: Iterable[Loop] | None = None) -> int:
+    """The most bytes that one of some loops (all, if None) has scratch arrays of: they share that memory."""
+    most = 0
+    for loop in plan.loops if loops is None else loops:
+        width = sympy.Add(*[entry_bytes(dtype) * entries for dtype, entries in plan.scratch_width(loop).items()])
+        most = max(most, rows_of(plan, loop, numbers) * value_at(width, numbers))
+    return most
 
 
 def saved(plan: Plan) -> dict[Operation, tuple[str, ...]]:

@@ -96,7 +96,6 @@ class Report:
         f, numbers = self.footprint, self.numbers
         copies = f.training_copies(self.optimizer)
         constants = [use.constant_size(op) for op in f.plan.operations if op.storage == "constant"]
-        scratch = [use.scratch_size(f.plan, loop) for loop in f.plan.loops]
 
         def entry(name: str, value: sympy.Expr) -> tuple[str, sympy.Expr, int | None]:
             return name, value, None if numbers is None else use.value_at(value, numbers)
@@ -112,7 +111,7 @@ class Report:
             entry("saved for backward", f.saved_bytes),
             entry("other arrays", sympy.expand(f.array_bytes - f.gradient_bytes - f.saved_bytes)),
             ("constants", sympy.expand(sympy.Add(*constants)), known(lambda n: use.constant_bytes(f.plan, n))),
-            ("scratch of loops", sympy.expand(sympy.Add(*scratch)), known(lambda n: use.scratch_bytes(f.plan, n))),
+            ("scratch of loops", f.scratch_size(f.plan.loops), known(lambda n: use.scratch_bytes(f.plan, n))),
             ("allocated by NumPy", None, known(lambda n: f.training_call(n).allocated)),
             ("training", f.training_size(self.optimizer), known(lambda n: f.training_bytes(n, self.optimizer))),
             ("prediction", f.prediction_size, known(f.prediction_bytes)),
@@ -213,13 +212,12 @@ class Report:
 
     def legend(self) -> list[str]:
         """What the symbols in the polynomials mean, besides sizes."""
-        loops = self.footprint.plan.loops
+        plan = self.footprint.plan
         lines = ["a row of zeros of less than 32 entries is stored as one"] if self._has_zero_rows() else []
-        return lines + [
-            f"{use.rows_symbol(self.footprint.plan, loop).name}: the rows that loop {number} works at a time"
-            + ("" if self.numbers is None else f", {use.rows_of(self.footprint.plan, loop, self.numbers):,} here")
-            for number, loop in enumerate(loops, start=1)
-        ]
+        if self.footprint.scratch_size(plan.loops) != 0:
+            here = "" if self.numbers is None else f", {use.scratch_bytes(plan, self.numbers):,} bytes here"
+            lines.append(f"scratch: what the loops work in, as many rows at a time as the cache holds{here}")
+        return lines
 
     def _has_zero_rows(self) -> bool:
         return any(op.kind == "zero_row" for op in self.footprint.plan.operations)
@@ -299,9 +297,7 @@ class Report:
         f = self.footprint
         calls = {"training": f.training_call(numbers), "prediction": f.prediction_call(numbers)}
         return {
-            "rows_of_loops": {
-                use.rows_symbol(f.plan, loop).name: use.rows_of(f.plan, loop, numbers) for loop in f.plan.loops
-            },
+            "rows_of_loops": [use.rows_of(f.plan, loop, numbers) for loop in f.plan.loops],
             "peak": {
                 name: {"equation": call.peak.equation, "step": call.moments.index(call.peak) + 1,
                        "alive": call.peak.alive, "allocated": call.peak.allocated}

@@ -116,8 +116,9 @@ class _Emitter:
         kinds = {op.kind for op in self.plan.operations if op.storage != "scalar" or op.kind == "norm"}
         kinds |= {"blocks"} if self.plan.loops else set()
         kinds |= {"over_windows"} if kinds & {"max_window", "sum_window"} else set()
+        kinds |= {"symmetric"} if any(op.details.get("symmetric") for op in self.plan.operations) else set()
         kinds |= {"part"} if any(len(self.variables.forms(array)) > 1 for array in self.plan.arrays) else set()
-        return sorted(kinds & {*HELPERS, "blocks", "part", "over_windows"})
+        return sorted(kinds & {*HELPERS, "blocks", "part", "over_windows", "symmetric"})
 
     def _open_functions(self) -> set[str]:
         return {op.details["title"].replace("′", "'") for op in self.plan.operations if op.kind == "open_function"}
@@ -154,6 +155,13 @@ class _Emitter:
                 (shape, name), *others = self.variables.forms(array)
                 lines.append(f"self.{name} = np.empty({self._shape(shape)}, {self._dtype(array)})")
                 lines += [f"self.{other} = _part(self.{name}, {self._shape(form)})" for form, other in others]
+        sizes = [
+            f"_rows({self.numbers.size(loop.length)}, {self._bytes(self.plan.row_width(loop))}) * ({self._bytes(width)})"
+            for loop in self.plan.loops
+            if any((width := self.plan.scratch_width(loop)).values())
+        ]
+        largest = sizes[0] if len(sizes) == 1 else f"max({', '.join(sizes)})" if sizes else "0"
+        lines += [f"self.scratch = np.empty({largest}, np.uint8)"] if self.plan.loops else []
         return lines + [self._blocks(loop) for loop in self.plan.loops]
 
     def _blocks(self, loop: Loop) -> str:
@@ -164,7 +172,7 @@ class _Emitter:
         return (
             f"self.{self.variables.loop_name(loop)} = _blocks({self.numbers.size(loop.length)}, "
             f"{self._bytes(self.plan.row_width(loop))}, "
-            f"({_tuple(arrays)}), ({_tuple(scratch)}))"
+            f"({_tuple(arrays)}), ({_tuple(scratch)}), self.scratch)"
         )
 
     def _bytes(self, entries: Mapping[str, Size]) -> str:

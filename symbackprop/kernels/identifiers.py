@@ -30,6 +30,7 @@ _TAKEN = frozenset(
         "sizes",
         "shapes",
         "lowest",
+        "scratch",
         "rows",
         "self",
         "arrays",

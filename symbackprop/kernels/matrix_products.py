@@ -30,7 +30,9 @@ class MatrixProducts:
         if len(rows) > 1 or len(columns) > 1:
             groups = [*([label] for label in batch), *([rows] if rows else []), *([columns] if columns else [])]
             out = f"{out}.reshape({', '.join(self._count(group, sizes) for group in groups)})"
-        if rows and columns and not batch:
+        if d["symmetric"]:
+            code = f"_symmetric({left}, {right}, {out})"
+        elif rows and columns and not batch:
             code = f"_matmul({left}, {right}, {out})"
         elif batch:
             if not rows:

@@ -110,9 +110,9 @@ def _cells(
             cells.append(cell)
             cell_of[operation] = cell
     for cell in cells:
-        step = steps[cell.last[0]] if cell.last[0] < len(steps) else None
-        if isinstance(step, Loop) and all(_by_rows(step, value) for value in cell.values):
-            cell.ended = step
+        ending = steps[cell.last[0]] if cell.last[0] < len(steps) else None
+        if isinstance(ending, Loop) and all(_by_rows(ending, value) for value in cell.values):
+            cell.ended = ending
     return cells
 
 

@@ -18,7 +18,10 @@ from symbackprop.kernels.schedule import Loop, Step, in_order, operations_of, re
 
 @dataclass(frozen=True)
 class LoopRows:
-    """What a loop works on, row by row: arrays of the workspace and of its scratch, each in a shape, given tensors, constants."""
+    """What a loop works on, row by row: arrays of the workspace and of its scratch, each in a shape, given tensors, constants.
+
+    The scratch of all loops lies in the same memory, in each the entries of most bytes first.
+    """
 
     whole: tuple[tuple[Array, Shape], ...]
     scratch: tuple[tuple[Array, Shape], ...]
@@ -84,7 +87,8 @@ class Plan:
                     constants.setdefault(value)
                 else:
                     sliced.setdefault(value)
-        return LoopRows(tuple(whole), tuple(scratch), tuple(sliced), tuple(constants))
+        aligned = sorted(scratch, key=lambda part: ("int", "float", "bool").index(part[0].dtype))
+        return LoopRows(tuple(whole), tuple(aligned), tuple(sliced), tuple(constants))
 
     def row_width(self, loop: Loop) -> dict[str, Size]:
         """Return how many entries of each dtype one row of a loop's arrays has, which decides how many rows a turn works."""
@@ -94,6 +98,13 @@ class Plan:
             width[array.dtype] += sympy.Mul(*shape[1:])
         for value in rows.sliced:
             width[value.dtype] += sympy.Mul(*value.shape[1:])
+        return {dtype: sympy.expand(entries) for dtype, entries in width.items()}
+
+    def scratch_width(self, loop: Loop) -> dict[str, Size]:
+        """Return how many entries of each dtype one row of a loop's scratch arrays has."""
+        width: dict[str, Size] = dict.fromkeys(("float", "int", "bool"), sympy.S.Zero)
+        for array, shape in self.rows_in(loop).scratch:
+            width[array.dtype] += sympy.Mul(*shape[1:])
         return {dtype: sympy.expand(entries) for dtype, entries in width.items()}
 
     def needed(self, targets: Iterable[Operation]) -> tuple[list[Step], frozenset[Operation]]:

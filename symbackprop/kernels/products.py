@@ -117,6 +117,7 @@ class ProductLowering:
         made = self.lowering.add(
             "matmul", (a.operation, b.operation), shape, "buffer", left=a.labels, right=b.labels, batch=order,
             rows=tuple(rows), contracted=tuple(contracted), columns=tuple(columns), sizes=sizes,
+            symmetric=not order and len(rows) == len(columns) == 1 and _is_symmetric(a, b, rows[0], columns[0]),
         )  # fmt: skip
         return Term(made, result)
 
@@ -147,6 +148,19 @@ class ProductLowering:
 
     def _first(self, labels: list[int], output: Labels) -> int:
         return min((output.index(label) for label in labels if label in output), default=len(output))
+
+
+def _is_symmetric(a: Term, b: Term, row: int, column: int) -> bool:
+    """Tell whether a product is Xᵀ diag(s) X: one operand is the other, scaled along the axes that are summed."""
+    place = a.labels.index(row)
+    if b.labels.index(column) != place or a.operation.shape != b.operation.shape:
+        return False
+    for scaled, plain in ((a.operation, b.operation), (b.operation, a.operation)):
+        if scaled.kind == "multiply" and len(scaled.operands) == 2 and plain in scaled.operands:
+            (factor,) = [o for o in scaled.operands if o is not plain] or [plain]
+            if factor.rank == 0 or factor.rank == scaled.rank and factor.shape[place] == 1:
+                return True
+    return False
 
 
 def _mergeable(operation: Operation, places: Sequence[Sequence[int]]) -> bool:

@@ -165,16 +165,16 @@ def test_the_polynomials_are_the_numbers(name: str, optimizer: str) -> None:
     sizes = {key: small.get(key, 32 + place) for place, key in enumerate(model.dimensions)}
     footprint = footprint_of(model)
     numbers = footprint.numbers(sizes)
-    rows = {use.rows_symbol(footprint.plan, loop): use.rows_of(footprint.plan, loop, numbers) for loop in footprint.plan.loops}
+    scratch = {use.SCRATCH_BYTES: use.scratch_bytes(footprint.plan, numbers)}
     allocated = footprint.training_call(numbers).allocated
-    value = use.value_at(footprint.training_size(optimizer), {**numbers, **rows})
+    value = use.value_at(footprint.training_size(optimizer), {**numbers, **scratch})
     assert value == footprint.training_bytes(numbers, optimizer) - allocated
     outputs = footprint.prediction_call(numbers).allocated
-    assert use.value_at(footprint.prediction_size, {**numbers, **rows}) <= footprint.prediction_bytes(numbers) + outputs
+    assert use.value_at(footprint.prediction_size, {**numbers, **scratch}) <= footprint.prediction_bytes(numbers) + outputs
 
 
 def test_a_dimension_may_have_the_name_of_a_symbol() -> None:
-    names = ("rows_1", "bytes_of_a_float")
+    names = ("scratch", "bytes_of_a_float")
     texts = [
         f"dim {d} = 784, h = 256\nbatch n = 64\ninput x[{d}]\nparam W[h, {d}]\nz = W x\nL = ||z||^2 + 0.1 ||W||^2\nminimize L"
         for d in ("d", *names)
