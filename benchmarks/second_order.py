@@ -22,6 +22,12 @@ RESULTS = Path(__file__).parent / "SECOND_ORDER.md"
 CHILD = "SYMBACKPROP_SECOND_ORDER_CHILD"
 LAYERS, SECONDS_TO_DERIVE = 100, 5.0
 
+_INTRODUCTION = (
+    "Ratios of times (ours over the peer's) in float32, medians of paired rounds with their 95 % intervals; ✓ and ✗ say whether "
+    "the upper end is within the target. *product* is `hvp` alone, *all* is loss, gradient and product in one call, *hessian* the "
+    "whole matrix. *Error* is the largest norm-relative difference from any peer's."
+)
+
 LOGISTIC = """\
 dim d = 256
 batch n = 2048
@@ -120,7 +126,11 @@ def products(n: int) -> Iterator[Measured]:
     params, inputs, direction = _arrays(model)
     first, second = sb.derive(model).kernel(), sb.derive(model).kernel(2)
     one, two = first.Workspace(n=n), second.Workspace(n=n)
-    yield Measured("product", lambda: second.hvp(params, direction, inputs, two), answer=lambda: second.hvp(params, direction, inputs, two))
+
+    def product() -> Any:
+        return second.hvp(params, direction, inputs, two)
+
+    yield Measured("product", product, None, product)
     yield Measured("all", lambda: second.loss_grad_and_hvp(params, direction, inputs, two))
     yield Measured("own gradient", lambda: first.loss_and_grad(params, inputs, one), 2.0)
     try:
@@ -233,7 +243,8 @@ def _memory() -> tuple[str, bool]:
         ratio = second.workspace_bytes(second.numbers({"n": n})) / first.workspace_bytes(first.numbers({"n": n}))
         parts.append(f"n = {n}: {ratio:.2f}")
         met = met and ratio <= 2.5
-    return f"Workspace of a module with products over that of a gradient's (target 2.50): {', '.join(parts)} {'✓' if met else '✗'}", met
+    sign = "✓" if met else "✗"
+    return f"Workspace of a module with products over that of a gradient's (target 2.50): {', '.join(parts)} {sign}", met
 
 
 def _derivation() -> tuple[str, bool]:
@@ -278,9 +289,7 @@ def measure(seconds: float) -> str:
         f"- {datetime.datetime.now(datetime.UTC):%Y-%m-%d}, by `python -m benchmarks.second_order`, rounds of {seconds:g} s a case",
         f"- {found['processor']}, {found['cores']} cores, load {found['load']} at the start; {described()}",
         f"- {', '.join(f'{name} {version}' for name, version in known.items())}", "",
-        "Ratios of times (ours over the peer's) in float32, medians of rounds that are paired, with their 95 % intervals; ✓ and ✗ say "
-        "whether the upper end is within the target. *product* is `hvp` alone, *all* is loss, gradient and product in one call, "
-        "*hessian* the whole matrix. *Error* is the largest norm-relative difference from any peer's.", "",
+        _INTRODUCTION, "",
         "| case | ratios | error | rounds |", "| --- | --- | ---: | ---: |",
         *["| " + " | ".join(row) + " |" for row in rows], "",
         f"{met.count(True)} of {len(met)} targets are met.", "", *[f"- {text}" for text, _ in notes], "",

@@ -195,10 +195,12 @@ def _generate(options: argparse.Namespace) -> int:
     from symbackprop.writing import write
 
     model, curvature = _model(options), _curvature(options)
-    if options.order == 1 and curvature != "hessian":
+    if options.order == 1 and curvature != "hessian" and not options.hessian:
         raise UsageError("--gauss-newton and --fisher are products of second derivatives: --order 2")
     with _progress(f"generating {model.name}"):
-        source = derive(model).source(options.order, checkpoint=options.checkpoint, curvature=curvature)
+        source = derive(model).source(
+            options.order, checkpoint=options.checkpoint, curvature=curvature, hessian=options.hessian
+        )
     if options.output == "-":
         _print(source)
         return DONE
@@ -214,6 +216,8 @@ def _hessian(options: argparse.Namespace) -> int:
         raise UsageError("--block and --diagonal are two answers: give one of them")
     form, curvature, wrt = _form(options), _curvature(options), None if options.wrt is None else _names("--wrt", options.wrt)
     block = None if options.block is None else [name.strip() for name in options.block.split(",")]
+    if options.order > 2 and (block is not None or options.diagonal):
+        raise UsageError("--order is that of products: a block or a diagonal is of order 2")
     if block is not None and len(block) != 2:
         raise UsageError(f"--block {options.block[:80]!r}: two names with a comma between, such as W1,W2")
     sizes, memory = _sizes(options.sizes), None if options.memory is None else _bytes(options.memory)

@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument(
         "--order", type=_order, metavar="N", default=1, help="2 adds products of second derivatives with a direction (default 1)"
     )
+    generate.add_argument("--hessian", action="store_true", help="add the whole matrix of second derivatives too; means --order 2")
     _curvature_arguments(generate)
     _model_arguments(generate)
     check = command(

@@ -23,10 +23,23 @@ def run(name: str, *flags: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_example_is_run() -> None:
-    assert set(SIZES) == set(EXAMPLES)
+    assert {*SIZES, "truncated_newton_digits.py"} == set(EXAMPLES)
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+def test_truncated_newton_goes_down_on_generated_products(tmp_path: Path) -> None:
+    picture = tmp_path / "newton.svg"
+    done = run("truncated_newton_digits.py", "--iterations", "12", "--plot", str(picture))
+    assert done.returncode == 0, done.stderr
+    found = {name: (float(a), float(b)) for name, a, b in re.findall(r"(.+): loss (\S+) at first, (\S+) after", done.stdout)}
+    assert set(found) == {"truncated Newton", "SGD"}
+    assert found["truncated Newton"][1] < found["truncated Newton"][0] / 2
+    assert "a product costs 1.69 gradients" in done.stdout
+    assert picture.read_text(encoding="utf-8").count("<line") > 20
+    refused = run("truncated_newton_digits.py", "--iterations", "0")
+    assert refused.returncode == 2 and "must be at least 1" in refused.stderr
+
+
+@pytest.mark.parametrize("name", SIZES)
 def test_a_few_epochs_learn(name: str) -> None:
     epochs, bar = SIZES[name]
     done = run(name, "--seeds", "1", "--epochs", str(epochs))
@@ -39,7 +52,7 @@ def test_a_few_epochs_learn(name: str) -> None:
     assert f"median of 1: {accuracy:.2f}% on 360 test digits" in done.stdout
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", SIZES)
 def test_an_example_explains_itself(name: str) -> None:
     help_text = run(name, "--help").stdout
     assert "--seeds" in help_text and "--epochs" in help_text

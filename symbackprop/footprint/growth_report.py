@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sympy
@@ -96,7 +96,8 @@ class GrowthReport:
             for curve, results in zip(curves.values(), wanted, strict=True):
                 needed = third.graph.needed_for(frozenset(results))
                 curve.append(graph_size(third.graph, [e.name for e in third.graph.equations if e.name in needed])[0])
-        return depth_picture(depths, curves, "nodes of the graph: each order adds as many for every layer")
+        points = {name: list(zip(depths, counts, strict=True)) for name, counts in curves.items()}
+        return plot.curves(points, "nodes of the graph: each order adds as many for every layer", "hidden layers")
 
     def text(self) -> str:
         """For a terminal."""
@@ -142,30 +143,3 @@ class GrowthReport:
     def json(self) -> str:
         """`document` as JSON."""
         return json.dumps(self.document(), ensure_ascii=False, indent=2) + "\n"
-
-
-COLORS = ("#4477aa", "#228833", "#cc6677", "#aa3377")
-
-
-def depth_picture(depths: Sequence[int], curves: Mapping[str, Sequence[int]], title: str) -> list[plot.Shape]:
-    """The shapes of a picture: a curve of counts over the depth for each name, named at its end."""
-    top = max([1, *[count for counts in curves.values() for count in counts]]) * 1.08
-    right = plot.RIGHT - 150
-
-    def place(depth: int, count: float) -> tuple[float, float]:
-        across = (depth - depths[0]) / max(1, depths[-1] - depths[0])
-        return round(plot.LEFT + (right - plot.LEFT) * across, 2), round(plot.BOTTOM - (plot.BOTTOM - plot.TOP) * count / top, 2)
-
-    shapes: list[plot.Shape] = [plot.Words(plot.LEFT, 24, title, size=16), *plot.axis_marks(top, "", plot.LEFT, 1)]
-    shapes += [plot.Stroke(plot.LEFT, plot.BOTTOM, right, plot.BOTTOM, plot.INK)]
-    for depth in depths:
-        x, _ = place(depth, 0)
-        shapes += [plot.Stroke(x, plot.BOTTOM, x, plot.BOTTOM + 5, plot.INK), plot.Words(x, plot.BOTTOM + 20, str(depth), "middle")]
-    for (name, counts), color in zip(curves.items(), COLORS, strict=False):
-        points = [place(depth, count) for depth, count in zip(depths, counts, strict=True)]
-        for (x1, y1), (x2, y2) in zip(points, points[1:], strict=False):
-            shapes.append(plot.Stroke(x1, y1, x2, y2, color))
-        shapes += [plot.Bar(x - 3, y - 3, 6, 6, color) for x, y in points]
-        shapes.append(plot.Words(points[-1][0] + 10, points[-1][1] + 4, f"{name}: {counts[-1]:,}"))
-    shapes.append(plot.Words((plot.LEFT + right) / 2, plot.BOTTOM + 40, "hidden layers", "middle"))
-    return shapes

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 from symbackprop.errors import UsageError
@@ -18,6 +19,7 @@ from symbackprop.render.template import fill
 WIDTH, HEIGHT = 900, 460
 LEFT, RIGHT, TOP, BOTTOM = 90, 880, 60, 400
 FORWARD, BACKWARD, LINE, INK = "#4477aa", "#cc6677", "#222222", "#333333"
+COLORS = ("#4477aa", "#228833", "#cc6677", "#aa3377")
 SCALE = 2
 """Pixels of the PNG for each unit."""
 
@@ -91,12 +93,48 @@ def picture(moments: Sequence[Moment], whole: int, title: str, peak: str) -> lis
     return shapes
 
 
-def axis_marks(top: float, name: str, left: float, unit: float) -> list[Shape]:
-    """An axis that stands upright from 0 to ``top``, with about five round marks in a unit of that name."""
-    gap = _round(top / unit / 5)
+def curves(points: Mapping[str, Sequence[tuple[float, float]]], title: str, across: str) -> list[Shape]:
+    """The shapes of a picture of curves, each named at its end with its last value; ``across`` names the horizontal axis."""
+    every = [point for pairs in points.values() for point in pairs]
+    bottom, top = min(0.0, *(y for _, y in every)), max(1e-300, *(y for _, y in every)) * 1.08
+    low, high = min(x for x, _ in every), max(x for x, _ in every)
+    right = RIGHT - 150
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return (
+            round(LEFT + (right - LEFT) * (x - low) / max(high - low, 1e-300), 2),
+            round(BOTTOM - (BOTTOM - TOP) * (y - bottom) / (top - bottom), 2),
+        )
+
+    shapes: list[Shape] = [Words(LEFT, 24, title, size=16), *axis_marks(top, "", LEFT, 1, bottom)]
+    shapes.append(Stroke(LEFT, BOTTOM, right, BOTTOM, INK))
+    gap = _round((high - low) / 10)
+    for mark in [gap * k for k in range(math.ceil(low / gap), int(high / gap * (1 + 1e-9)) + 1)]:
+        x, _ = place(mark, 0)
+        shapes += [Stroke(x, BOTTOM, x, BOTTOM + 5, INK), Words(x, BOTTOM + 20, f"{mark:.4g}", "middle")]
+    named: list[float] = []
+    for number, (name, pairs) in enumerate(points.items()):
+        color, drawn = COLORS[number % len(COLORS)], [place(x, y) for x, y in pairs]
+        for (x1, y1), (x2, y2) in pairwise(drawn):
+            shapes.append(Stroke(x1, y1, x2, y2, color))
+        shapes += [Bar(round(x - 3, 2), round(y - 3, 2), 6, 6, color) for x, y in (drawn if len(drawn) <= 60 else drawn[-1:])]
+        last = pairs[-1][1]
+        shown = f"{last:,}" if isinstance(last, int) else f"{last:.3g}"
+        height = drawn[-1][1] + 4
+        while any(abs(height - other) < 16 for other in named):
+            height += 16
+        named.append(height)
+        shapes.append(Words(drawn[-1][0] + 10, height, f"{name}: {shown}"))
+    shapes.append(Words((LEFT + right) / 2, BOTTOM + 40, across, "middle"))
+    return shapes
+
+
+def axis_marks(top: float, name: str, left: float, unit: float, bottom: float = 0.0) -> list[Shape]:
+    """An axis that stands upright from ``bottom`` to ``top``, with about five round marks in a unit of that name."""
+    gap = _round((top - bottom) / unit / 5)
     shapes: list[Shape] = [Stroke(left, TOP, left, BOTTOM, INK)]
-    for mark in [unit * gap * part for part in range(int(top / unit / gap) + 1)]:
-        y = round(BOTTOM - (BOTTOM - TOP) * mark / top, 2)
+    for mark in [unit * gap * part for part in range(math.ceil(bottom / unit / gap), int(top / unit / gap) + 1)]:
+        y = round(BOTTOM - (BOTTOM - TOP) * (mark - bottom) / (top - bottom), 2)
         shapes.append(Words(left - 8, y + 4, f"{mark / unit:.4g} {name}".rstrip(), "end"))
         shapes.append(Stroke(left - 4, y, left, y, INK))
     return shapes

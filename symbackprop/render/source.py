@@ -38,7 +38,7 @@ def derivation_source(derived: DerivedGraph) -> tuple[str, Spelling]:
 
     Parsing the text gives the derivation's graph under those names: the derived ones, and the capitals of stacked values.
     """
-    equations = (*derived.forward, *derived.backward)
+    equations = derived.equations
     capitals = stacked_capitals(derived) if derived.batched else {}
     typed = _Typed(derived.model, derived.graph.declarations, equations, capitals)
     return typed.write(None, []), typed.spelling

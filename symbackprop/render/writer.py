@@ -40,6 +40,11 @@ _STACKED = Remark(
     "vec(A X B) = (Bᵀ ⊗ A) vec(X)",
     r"\operatorname{vec}(A X B) = (B^{\top} \otimes A) \operatorname{vec}(X)",
 )
+_PROBED = Remark(
+    "the other diagonals are estimated by products, v random signs (Bekas et al. 2007)",
+    "diag(H) ≈ mean(v ⊙ (H v))",
+    r"\operatorname{diag}(H) \approx \operatorname{mean}(v \odot (H v))",
+)
 _QUADRATIC = Remark(
     "the matrix is that of a quadratic form in the direction v", "Q = ½ vᵀ G v", r"Q = \tfrac{1}{2} v^{\top} G v"
 )
@@ -166,7 +171,9 @@ class Writer:
         equations = [equation for section in self.derived.further for equation in section.equations]
         stacked = any(isinstance(part, Kronecker) for e in equations for part in parts(self.line(e).right))
         unexplained = any("Q[" in e.name for e in equations) and not any(e.name.startswith("Q[") for e in equations)
-        return [*([_QUADRATIC] if unexplained else []), *([_STACKED] if stacked else [])]
+        shown = sum(e.name.startswith("diag[") for e in equations)
+        probed = self.derived.further[-1].kind == "diagonal" and shown < len(self.derived.wrt) if self.derived.further else False
+        return [*([_PROBED] if probed else []), *([_QUADRATIC] if unexplained else []), *([_STACKED] if stacked else [])]
 
     def definitions(self) -> list[tuple[Formula, Formula]]:
         """The named functions that occur in the equations or in each other's formulas, in order of appearance."""

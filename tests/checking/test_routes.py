@@ -130,7 +130,7 @@ def test_an_expansion_is_the_objective_in_one_symbol() -> None:
     objective = Objective(elementwise("cube", lambda u: u**3))
     values = {"w": np.array([sympy.Rational(1, 2), sympy.Rational(1, 3)], dtype=object)}
     expansion = Expansion(objective.graph, values, {"d": 2}, None)
-    along = expansion.along("w", np.array([1, 0]), "J")
+    along = expansion.along({"w": np.array([1, 0])}, "J")
     assert sympy.expand(along - (sympy.Rational(1, 2) + t) ** 3 - sympy.Rational(1, 27)) == 0
 
 

@@ -45,7 +45,7 @@ def derivation_differences(model: Model, batched: bool) -> list[str]:
 def text_differences(derived: DerivedGraph) -> list[str]:
     text, spelled = derivation_source(derived)
     read = lower(text).graph
-    equations = (*derived.forward, *derived.backward)
+    equations = derived.equations
     assert len(read.equations) == len(equations)
     return [e.name for e in equations if not _same(e.node, spelled, read.by_name[spelled.tensor(e.name)].node)]
 
@@ -63,7 +63,7 @@ def renamed(node: Node, word: Callable[[str], str], kinds: bool = True) -> Node:
 
     def change(part: Node) -> Node | None:
         if isinstance(part, Leaf):
-            kind = "input" if kinds and part.kind == "cotangent" else part.kind
+            kind = "input" if kinds and part.kind in ("cotangent", "tangent") else part.kind
             return leaf(kind, word(part.name), part.shape, part.classes)
         if isinstance(part, Pointwise) and part.expression.has(guarded):
             bare = part.expression.replace(guarded, lambda u: u)
