@@ -48,8 +48,17 @@ def batch_block(derived: DerivedGraph, row: str, column: str) -> DerivedGraph:
 
     It is a derivation of a model whose only output is the block. Per example no tangent has the axes of other examples.
     """
-    block, name = with_block(derived, row, column), block_name(derived, row, column)
-    graph = block.graph.restricted_to(frozenset({name}))
+    return _mean_over_examples(with_block(derived, row, column), block_name(derived, row, column))
+
+
+def batch_diagonal(derived: DerivedGraph, name: str) -> DerivedGraph | None:
+    """Return the same of a diagonal; None where that is no short equation."""
+    diagonal, result = with_diagonals(derived, [name]), diagonal_name(block_name(derived, name, name))
+    return _mean_over_examples(diagonal, result) if result in diagonal.graph.by_name else None
+
+
+def _mean_over_examples(derived: DerivedGraph, name: str) -> DerivedGraph:
+    graph = derived.graph.restricted_to(frozenset({name}))
     if derived.model.batch is not None:
         graph = over_batch(graph, derived.model.batch, name)
     model = replace(derived.model, objective=None, outputs=(name,))

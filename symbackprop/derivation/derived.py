@@ -10,7 +10,15 @@ from symbackprop.errors import UsageError
 from symbackprop.graph.build import leaf
 from symbackprop.graph.lift import batch_graph
 from symbackprop.graph.model import Equation, Graph, Model
-from symbackprop.graph.names import Adjoint, adjoint_name, as_printed, cotangent_name, pairing_name, without_tangents
+from symbackprop.graph.names import (
+    Adjoint,
+    Diagonal,
+    adjoint_name,
+    as_printed,
+    cotangent_name,
+    pairing_name,
+    without_tangents,
+)
 from symbackprop.graph.nodes import Leaf
 from symbackprop.graph.verify import verify
 from symbackprop.simplify.eliminate import eliminate_statistics
@@ -73,7 +81,7 @@ class DerivedGraph:
     @property
     def reversed(self) -> frozenset[str]:
         """The names of the equations that run from the objective back, and of their tangents."""
-        return frozenset(e.name for e in self.equations if isinstance(as_printed(e.name), Adjoint))
+        return frozenset(e.name for e in self.equations if isinstance(as_printed(e.name), Adjoint | Diagonal))
 
     @property
     def directions(self) -> dict[str, Leaf]:

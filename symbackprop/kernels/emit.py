@@ -10,7 +10,7 @@ from symbackprop import __version__
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.graph.nodes import Leaf
 from symbackprop.graph.sizes import Shape, Size
-from symbackprop.kernels.hessian import Block, blocks
+from symbackprop.kernels.hessian import parts
 from symbackprop.kernels.identifiers import Identifiers
 from symbackprop.kernels.initial import initial_values
 from symbackprop.kernels.memory import Array
@@ -33,8 +33,8 @@ def generate_source(
     whole matrix. ``checkpoint`` is that of `make_plan`.
     """
     plan = make_plan(derived, checkpoint)
-    found = [(block, _Emitter(block.plan.derived, block.plan)) for block in blocks(example, plan)] if example else []
-    return _Emitter(derived, plan).module(_note(checkpoint), None if example is None else found)
+    found = [(part.names, _Emitter(part.plan.derived, part.plan)) for part in parts(example, plan)] if example else None
+    return _Emitter(derived, plan).module(_note(checkpoint), found)
 
 
 class _Emitter:
@@ -53,8 +53,8 @@ class _Emitter:
 
     # ------------------------------------------------------------ the module
 
-    def module(self, note: str, matrix: list[tuple[Block, _Emitter]] | None = None) -> str:
-        """The whole text. ``matrix`` holds the blocks of the matrix that have functions of their own, if it is wanted."""
+    def module(self, note: str, matrix: list[tuple[tuple[str, ...], _Emitter]] | None = None) -> str:
+        """The whole text. ``matrix`` holds the parts of the matrix that have functions of their own, if it is wanted."""
         outputs, objective = self.plan.outputs, self.plan.objective
         gradients, products = self.plan.gradients, self.plan.products
         targets = {"predict": list(outputs.values())} if outputs else {}
@@ -93,12 +93,13 @@ class _Emitter:
             parameters=initial_values(self.model),
             open_functions=[repr(name) for name in opens],
             helpers=[fill(f"numpy/helpers/{name}.py.j2", cache=CACHE) for name in helpers],
-            matrix=None if matrix is None else [emitter._block(block) for block, emitter in matrix],
+            matrix=None if matrix is None else [e._part(k) for k, (_, e) in enumerate(matrix, start=1)],
+            tables=_tables(matrix or []),
         )
         return sealed(body, "#")
 
-    def _block(self, block: Block) -> dict[str, object]:
-        """The function of one block of the matrix."""
+    def _part(self, number: int) -> dict[str, object]:
+        """The function of one block or diagonal of the matrix."""
         ((name, result),) = self.plan.outputs.items()
         code = self.statements.expression(result)
         own = result.base.storage == "buffer"
@@ -106,7 +107,7 @@ class _Emitter:
         known = {f"{size} = w.sizes[{key}]" for size, key in sizes}
         lines = [line for line in self._function([result]) if line not in known]
         return {
-            "row": repr(block.row), "column": repr(block.column), "title": self._comment(name),
+            "function": f"_part_{number}", "title": self._comment(name),
             "bytes": textwrap.wrap(self._bytes(self.plan.entries), 100, break_long_words=False),
             "buffers": [line.replace("self.", "w.") for line in self._workspace()],
             "sizes": sizes, "lines": lines, "result": code if own else f"np.array({code}, dtype)",
@@ -238,6 +239,15 @@ class _Emitter:
         equation = self.derived.graph.by_name[name]
         line = self.writer.line(equation)
         return " ".join(self.writer.text.equation(line.left, line.right).split())
+
+
+def _tables(matrix: list[tuple[tuple[str, ...], _Emitter]]) -> dict[str, list[tuple[str, str]]]:
+    """The functions of the blocks, by row and column, and of the diagonals, by name."""
+    entries = [(names, f"_part_{number}") for number, (names, _) in enumerate(matrix, start=1)]
+    return {
+        "blocks": [(repr(names), function) for names, function in entries if len(names) == 2],
+        "diagonals": [(repr(names[0]), function) for names, function in entries if len(names) == 1],
+    }
 
 
 def _note(checkpoint: int | None) -> str:

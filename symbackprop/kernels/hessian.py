@@ -1,4 +1,4 @@
-"""Which blocks of the Hessian a module computes by equations of their own, and which column by column."""
+"""Which blocks and diagonals of the Hessian a module computes by equations of their own; the others it takes from products."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import combinations_with_replacement
 
 import sympy
 
-from symbackprop.derivation.blocks import batch_block
+from symbackprop.derivation.blocks import batch_block, batch_diagonal
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.graph.sizes import Size
 from symbackprop.kernels.operations import Operation
@@ -22,15 +22,27 @@ UNKNOWN = 8
 
 
 @dataclass(frozen=True)
-class Block:
-    """One block that has a plan of its own: of a row and a column, in the order of the parameters."""
+class Part:
+    """What has a plan of its own: the block of a row and a column, in the order of the parameters, or a diagonal (one name)."""
 
-    row: str
-    column: str
+    names: tuple[str, ...]
     plan: Plan
 
 
-def blocks(example: DerivedGraph, products: Plan) -> Iterator[Block]:
+def parts(example: DerivedGraph, products: Plan) -> list[Part]:
+    """Return the blocks and the diagonals that a module computes by equations of their own."""
+    return [*_blocks(example, products), *_diagonals(example)]
+
+
+def _diagonals(example: DerivedGraph) -> Iterator[Part]:
+    names = tuple(example.products)
+    for name in names if len(names) <= MANY else ():
+        derived = batch_diagonal(example, name)
+        if derived is not None:
+            yield Part((name,), make_plan(derived))
+
+
+def _blocks(example: DerivedGraph, products: Plan) -> Iterator[Part]:
     """Yield the blocks that their own equations give with less work than products with unit vectors.
 
     ``example`` is the derivation per example with products, ``products`` the plan of those over the batch.
@@ -45,7 +57,7 @@ def blocks(example: DerivedGraph, products: Plan) -> Iterator[Block]:
         columns = sympy.Mul(*example.directions[column].shape)
         defaults = plan.derived.model.dimensions
         if _number(_work(plan, frozenset(plan.operations)), defaults) <= _number(columns * each, defaults):
-            yield Block(row, column, plan)
+            yield Part((row, column), plan)
 
 
 def _work(plan: Plan, chosen: frozenset[Operation]) -> Size:

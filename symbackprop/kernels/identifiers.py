@@ -20,6 +20,7 @@ _TAKEN = frozenset(
         "os",
         "types",
         "hessian",
+        "hessian_diagonal",
         "w",
         "params",
         "inputs",

@@ -120,12 +120,22 @@ class Lowering:
         if operation.kind == "align":
             labels = tuple(labels[label] for label in operation.details["labels"])
             operation = operation.operands[0]
+        operation, labels = self.diagonal(operation, labels)
         if operation.rank == 0 or labels == tuple(range(rank)):
             return operation
         shape: list[Size] = [sympy.S.One] * rank
         for size, label in zip(operation.shape, labels, strict=True):
             shape[label] = size
         return self.add("align", (operation,), tuple(shape), "view", operation.dtype, labels=labels, rank=rank)
+
+    def diagonal(self, operation: Operation, labels: Labels) -> tuple[Operation, Labels]:
+        """Return a view of what a value holds where axes that run along the same label are equal, and the labels, each once."""
+        distinct = tuple(dict.fromkeys(labels))
+        if len(distinct) == len(labels):
+            return operation, labels
+        shape = tuple(operation.shape[labels.index(label)] for label in distinct)
+        made = self.add("diagonal", (operation,), shape, "view", operation.dtype, inputs=labels, output=distinct)
+        return made, distinct
 
     def number(self, value: sympy.Expr) -> Operation:
         """Return a number, or an expression in sizes, as an operand."""

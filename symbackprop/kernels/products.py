@@ -78,17 +78,11 @@ class ProductLowering:
         return max(1, int(number)) if number.is_Integer else 8
 
     def _sum_out(self, term: Term, needed: set[int]) -> Term:
-        labels = term.labels
-        if len(set(labels)) < len(labels):
-            distinct = tuple(dict.fromkeys(labels))
-            shape = tuple(term.operation.shape[labels.index(label)] for label in distinct)
-            made = self.lowering.add("diagonal", (term.operation,), shape, "view", inputs=labels, output=distinct)
-            term = Term(made, distinct)
+        term = Term(*self.lowering.diagonal(term.operation, term.labels))
         axes = tuple(k for k, label in enumerate(term.labels) if label not in needed)
         if not axes:
             return term
         kept = tuple(label for label in term.labels if label in needed)
-        shape = tuple(size for k, size in enumerate(term.operation.shape) if k not in axes)
         return Term(self.lowering.total(term.operation, axes), kept)
 
     def _pair(self, a: Term, b: Term, needed: set[int], output: Labels, sizes: tuple[Size, ...]) -> Term:

@@ -363,7 +363,7 @@ class Statements:
                 entries.append("None")
             else:
                 steps = ", ".join(f"({self.numbers.size(size)}, {self.numbers.size(c)})" for size, c in entry[0])
-                entries.append(f"(({steps},), {self.numbers.size(entry[1])})")
+                entries.append(f"(({steps}{',' if steps else ''}), {self.numbers.size(entry[1])})")
         return [f"{name} = _window({self.expression(operation.operands[0])}, ({', '.join(entries)},))"]
 
     def _write_indicator(self, operation: Operation, name: str) -> list[str]:

@@ -96,6 +96,30 @@ def test_the_matrix_is_its_products_with_unit_vectors(name: str) -> None:
     np.testing.assert_array_equal(kernel.hessian(params, inputs, block=(column, row), hyper=hyper), found[column, row])
 
 
+@pytest.mark.parametrize("name", [*NAMES, *MORE])
+def test_the_diagonal_is_that_of_the_blocks_or_an_estimate(name: str) -> None:
+    kernel = kernel_of(name, True)
+    params, inputs, hyper, _ = arguments(name)
+    found = kernel.hessian_diagonal(params, inputs, 2000, hyper=hyper)
+    size = 0.0
+    for n, array in params.items():
+        block = kernel.hessian(params, inputs, (n, n), hyper)
+        exact = np.diagonal(block.reshape(array.size, array.size)).reshape(array.shape)
+        size = max(size, float(np.linalg.norm(block)))
+        if n in kernel._DIAGONALS:
+            np.testing.assert_allclose(found[n], exact, atol=1e-11 * size)
+        else:  # a mean of 2,000 numbers whose variance is at most twice the squares of its row
+            rows = np.sqrt(2 * sum(np.sum(kernel.hessian(params, inputs, (n, m), hyper) ** 2) for m in params))
+            assert np.abs(found[n] - exact).max() <= 6 * rows / np.sqrt(2000)
+    again = kernel.hessian_diagonal(params, inputs, 2000, hyper=hyper)
+    assert all(np.array_equal(found[n], again[n]) for n in params)
+
+
+def test_the_last_layer_has_its_diagonal_exactly() -> None:
+    for name, wanted in (("mlp_classifier", {"W2", "b2", "W3", "b3"}), ("d2l_mlp", {"W1", "b1", "W2", "b2"})):
+        assert set(kernel_of(name, True)._DIAGONALS) == wanted
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_float32_stays_float32(name: str) -> None:
     params, inputs, hyper, _ = arguments(name, np.float32)
