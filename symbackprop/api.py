@@ -283,6 +283,9 @@ class Derivation:
         if not hessian:
             return generate_source(self._of_order(order, curvature, checkpoint).batch, checkpoint=checkpoint)
         products = self._of_order(2, curvature, checkpoint)
+        given = {leaf.name for leaf in self.model.leaves_of_kind("input", "target")} & {*products.example.products}
+        if self.model.batch is not None and given:
+            raise UsageError(f"the matrix by {', '.join(sorted(given))} is one for each example: kernels have that by parameters")
         return generate_source(products.batch, example=products.example)
 
     def _of_order(self, order: int, curvature: str, checkpoint: int | None) -> Derivation:

@@ -175,6 +175,7 @@ def test_an_output_file_is_written_whole(tmp_path: Path) -> None:
         (["--memory", "much"], "--memory 'much'"),
         (["--plot", "x.gif"], "the name of an .svg or a .png is needed"),
         (["--wrt", "zz"], "no input or parameter zz"),
+        (["--wrt", ","], "names with commas between"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -195,3 +196,15 @@ def test_a_kernel_of_order_two_from_the_command(tmp_path: Path, capsys: pytest.C
     ):  # fmt: skip
         assert run(["generate", "d2l_mlp", "-o", "-", *words]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_by_inputs_there_are_equations_but_no_kernel_of_the_matrix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "inputs.eq"
+    path.write_text("dim d = 3\nbatch n = 2\ninput x[d]\nL = ||x||^2\nminimize L\n", encoding="utf-8")
+    assert "∂L̇/∂x = 2 ẋ" in printed(capsys, str(path), "--wrt", "x")
+    assert run(["hessian", str(path)]) == 2
+    assert "has no parameters, and no input was named" in capsys.readouterr().err
+    derivation = sb.derive(sb.load(path), wrt=["x"])
+    assert derivation.kernel(2).hvp({}, {"x": [[1.0, 2.0, 3.0]]}, {"x": [[0.0, 0.0, 0.0]]})["x"].tolist() == [[2.0, 4.0, 6.0]]
+    with pytest.raises(sb.UsageError, match="the matrix by x is one for each example"):
+        derivation.kernel(hessian=True)

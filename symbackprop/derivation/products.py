@@ -38,6 +38,8 @@ def with_products(derived: DerivedGraph, curvature: str = "hessian") -> DerivedG
         raise UsageError(f"there is no curvature {curvature!r}; there are {', '.join(CURVATURES)}")
     if derived.model.objective is None:
         raise UsageError(f"{derived.model.name} minimizes nothing: there are no second derivatives of its objective")
+    if not derived.wrt:
+        raise UsageError(f"{derived.model.name} has no parameters, and no input was named to differentiate by")
     return CURVATURES[curvature](derived)
 
 
