@@ -94,7 +94,6 @@ def _gauss_newton(derived: DerivedGraph) -> DerivedGraph:
 
 def _fisher(derived: DerivedGraph) -> DerivedGraph:
     """The model's Fisher matrix, its outputs natural parameters: J_oᵀ H_o J_o, for there H_o does not depend on targets."""
-    derived, term = _with_data_term(derived)
     outputs, objective = _outputs(derived), derived.target
     moved = _tangents(derived)
     form = _curvature_of_outputs(derived, moved, outputs, {})
@@ -102,8 +101,9 @@ def _fisher(derived: DerivedGraph) -> DerivedGraph:
     if not targets:
         raise UsageError("the model has no target: there is no distribution whose Fisher matrix could be meant")
     reads = replace(moved, equations=(*moved.equations, Equation("form", form))).needed_for(frozenset({"form"}))
-    judged = derived.graph.depends_on(targets) - (frozenset({objective}) - {term})
-    kinks = any(has_kink(equation.node) for equation in derived.forward if equation.name in judged)
+    apart, _ = with_data_term(derived.model)  # a penalty in the objective may have kinks
+    judged = apart.graph.depends_on(targets) - {objective}
+    kinks = any(has_kink(equation.node) for equation in apart.graph.equations if equation.name in judged)
     if reads & targets or is_constant(form) or kinks:
         raise UsageError(
             f"the second derivative of {objective} by {', '.join(outputs)} is 0, has kinks or depends on a target, so that it "
@@ -116,7 +116,9 @@ def _empirical_fisher(derived: DerivedGraph) -> DerivedGraph:
     """The mean over the examples of g gᵀ, where g is an example's gradient of the part of the objective that the data enter."""
     if derived.model.batch is None:
         raise UsageError("the empirical Fisher matrix is a mean over examples: the model has no batch dimension")
-    derived, term = _with_data_term(derived)
+    model, term = with_data_term(derived.model)
+    if model is not derived.model:
+        derived = derive_graph(model, derived.wrt, batched=derived.batched)
     moved = _tangents(derived)
     tangent = moved.by_name.get(tangent_name(term))
     if tangent is None:
@@ -183,13 +185,11 @@ def _gradient_of(derived: DerivedGraph, moved: Graph, form: Node, section: Secti
     return _with(derived, graph, section, products, (name,))
 
 
-def _with_data_term(derived: DerivedGraph) -> tuple[DerivedGraph, str]:
-    model, term = with_data_term(derived.model)
-    return derived if model is derived.model else derive_graph(model, derived.wrt, batched=derived.batched), term
-
-
 def with_data_term(model: Model) -> tuple[Model, str]:
-    """Return the model with a name for the part of its objective that inputs and targets enter, and that name."""
+    """Return the model with a name, not the objective's, for the part of it that inputs and targets enter, and that name.
+
+    Over the batch the objective is a mean; this part has a value for each example.
+    """
     graph, objective = model.graph, model.objective
     assert objective is not None
     data = frozenset(leaf.name for leaf in model.leaves_of_kind("input", "target"))
@@ -197,8 +197,6 @@ def with_data_term(model: Model) -> tuple[Model, str]:
     node = graph.by_name[objective].node
     terms = terms_of(node) if isinstance(node, Pointwise) and node.expression.is_Add else [node]
     moved = [term for term in terms if any(leaf.name in fed for leaf in leaves(term))]
-    if len(moved) == len(terms):
-        return model, objective
     if len(moved) == 1 and isinstance(moved[0], Leaf):
         return model, moved[0].name
     term = Equation(data_term_name(objective), add(moved, ()))

@@ -179,7 +179,7 @@ def test_the_fisher_matrix_is_the_expectation_over_the_classes(name: str) -> Non
         np.testing.assert_allclose(found[n], total[n], atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["mlp_classifier", "one line", "elastic_net_mlp"])
+@pytest.mark.parametrize("name", ["mlp_classifier", "one line", "elastic_net_mlp", "softmax_regression", "tied_autoencoder"])
 def test_the_empirical_fisher_matrix_is_the_mean_of_outer_products(name: str) -> None:
     model, derived = model_of(name), products_of(name, "empirical-fisher")
     sizes, values = sizes_and_values(name)
