@@ -113,6 +113,8 @@ def test_what_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
     assert "the matrix has 55,293,641,316 entries, 221,174,565,264 bytes" in " ".join(out.split())
     assert "it does not fit 25,769,803,776 bytes: the product with a direction does without it" in " ".join(out.split())
     assert "it fits" in printed(capsys, "mlp", "--layers", "3,2", "--memory", "1GiB")
+    out = printed(capsys, "mlp_classifier", "--block", "W1,W1", "--memory", "24GiB")
+    assert "161,128,382,464 bytes\nit does not fit 25,769,803,776 bytes: the product with a direction" in out
 
 
 @pytest.mark.parametrize("name", NAMES)

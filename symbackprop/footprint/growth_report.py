@@ -62,11 +62,7 @@ class GrowthReport:
         entries = formula(shown(g.parameters**2, notation))
         size, work = (formula(shown(value, notation)) for value in (g.matrix_bytes, g.matrix_multiply_adds))
         lines = [f"the matrix has {entries} entries, {size} bytes; column by column it takes {work} multiply-adds"]
-        taken = self._count(g.matrix_bytes)
-        if self.memory is not None and taken is not None:
-            fits = "fits" if taken <= self.memory else "does not fit"
-            rest = "" if taken <= self.memory else ": the product with a direction does without it"
-            lines.append(f"it {fits} {self.memory:,} bytes{rest}")
+        lines += self._fitting(g.matrix_bytes)
         if self.report.missing:
             lines.append(words(f"{self.report.missing}: --sizes gives it"))
         return [*lines, WHY]
@@ -81,8 +77,17 @@ class GrowthReport:
             return json.dumps({"bytes": {"polynomial": shown, "number": self._count(size)}}, ensure_ascii=False)
         around = "{}" if form == "text" else "${}$"
         first, second = (around.format(self.report.number(value, inside)) for value in (entries, size))
-        line = f"the last of these has {first} entries, {second} bytes"
-        return f"{line}\n" if form != "latex" else f"\n{line}.\n"
+        lines = [f"the last of these has {first} entries, {second} bytes", *self._fitting(size)]
+        return "".join(f"{line}\n" for line in lines) if form != "latex" else f"\n{'; '.join(lines)}.\n"
+
+    def _fitting(self, size: sympy.Expr) -> list[str]:
+        """Whether so many bytes fit the memory that was given."""
+        taken = self._count(size)
+        if self.memory is None or taken is None:
+            return []
+        fits = "fits" if taken <= self.memory else "does not fit"
+        rest = "" if taken <= self.memory else ": the product with a direction does without it"
+        return [f"it {fits} {self.memory:,} bytes{rest}"]
 
     def picture(self, family: Callable[[int], Model]) -> list[plot.Shape]:
         """The nodes of the graphs of models of growing depth, order by order."""
