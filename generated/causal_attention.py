@@ -106,13 +106,13 @@ def _check_classes(name, array, count):
         raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
 
 
-def _prepare(params, inputs, hyper, workspace, functions, kinds):
-    """Check what was given; return the arrays and hyper-parameters by name, and the workspace."""
+def _given(params, inputs, hyper, functions, kinds, workspace=None):
+    """Check what was given; return the arrays and hyper-parameters by name, their dtype and the sizes."""
     if workspace is None:
         dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
-        dtype, shapes = np.result_type(*dtypes) if dtypes else np.dtype(np.float64), {}
+        dtype, shapes, known = np.result_type(*dtypes) if dtypes else np.dtype(np.float64), {}, _DEFAULT_SIZES
     else:
-        dtype, shapes = workspace.dtype, workspace.shapes
+        dtype, shapes, known = workspace.dtype, workspace.shapes, workspace.sizes
     arrays, sizes, index, used = {}, {}, np.dtype(np.intp), 0
     for name, kind, axes, classes in _DECLARED:
         if kind not in kinds:
@@ -130,6 +130,10 @@ def _prepare(params, inputs, hyper, workspace, functions, kinds):
         unknown = sorted(str(name) for name in {*params, *inputs} - {name for name, *_ in _DECLARED})
         if unknown:
             raise ValueError(f"the model has no {', '.join(unknown)}")
+    if workspace is not None and any(known.get(name, size) != size for name, size in sizes.items()):
+        wrong = {name: size for name, size in sizes.items() if known.get(name, size) != size}
+        raise ValueError(f"the workspace has other sizes: it has {known}, the arrays {wrong}")
+    sizes = {**known, **sizes}
     if hyper and not hyper.keys() <= _HYPER.keys():
         raise ValueError(f"there is no hyper-parameter {', '.join(sorted(set(hyper) - set(_HYPER)))}")
     for name, default in _HYPER.items():
@@ -140,13 +144,20 @@ def _prepare(params, inputs, hyper, workspace, functions, kinds):
     missing = [name for name in _OPEN_FUNCTIONS if name not in functions]
     if missing:
         raise ValueError(f"the model leaves {', '.join(missing)} open: give it in functions")
-    if workspace is None:
-        workspace = object.__new__(Workspace)
-        workspace._allocate(dtype, sizes)
-    elif any(workspace.sizes.get(name, size) != size for name, size in sizes.items()):
-        wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
-        raise ValueError(f"the workspace has other sizes: it has {workspace.sizes}, the arrays {wrong}")
-    return arrays, workspace
+    return arrays, dtype, sizes
+
+
+def _prepare(params, inputs, hyper, workspace, functions, kinds):
+    """Check what was given; return the arrays and hyper-parameters by name, and the workspace."""
+    arrays, dtype, sizes = _given(params, inputs, hyper, functions, kinds, workspace)
+    return arrays, _allocated(dtype, sizes) if workspace is None else workspace
+
+
+def _allocated(dtype, sizes):
+    """Return a workspace. Here no dimension's name, such as dtype, is a keyword's."""
+    workspace = object.__new__(Workspace)
+    workspace._allocate(dtype, sizes)
+    return workspace
 
 
 def predict(params, inputs, workspace=None, hyper={}, functions={}):
@@ -154,14 +165,14 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
     inputs = {name: value for name, value in inputs.items() if name not in {n for n, kind, *_ in _DECLARED if kind == "target"}}
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input"))
     with np.errstate(all="ignore"):
-        X = arrays['X']
-        W_q = arrays['W_q']
-        W_k = arrays['W_k']
-        W_v = arrays['W_v']
         n_d = w.sizes['d']
         n_m = w.sizes['m']
         n_n = w.sizes['n']
         n_t = w.sizes['t']
+        X = arrays['X']
+        W_q = arrays['W_q']
+        W_k = arrays['W_k']
+        W_v = arrays['W_v']
         # Q[i, j, k] = ∑[l](W_q[l, k] X[i, j, l])
         _matmul(X.reshape(n_n * n_t, n_m), W_q, w.Q.reshape(n_n * n_t, n_d))
         Q = w.Q
@@ -195,15 +206,15 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
     """Return the objective."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
     with np.errstate(all="ignore"):
+        n_d = w.sizes['d']
+        n_m = w.sizes['m']
+        n_n = w.sizes['n']
+        n_t = w.sizes['t']
         X = arrays['X']
         Y = arrays['Y']
         W_q = arrays['W_q']
         W_k = arrays['W_k']
         W_v = arrays['W_v']
-        n_d = w.sizes['d']
-        n_m = w.sizes['m']
-        n_n = w.sizes['n']
-        n_t = w.sizes['t']
         # Q[i, j, k] = ∑[l](W_q[l, k] X[i, j, l])
         _matmul(X.reshape(n_n * n_t, n_m), W_q, w.Q.reshape(n_n * n_t, n_d))
         Q = w.Q
@@ -242,15 +253,15 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
     """Return the objective and its gradients by name; those are arrays of the workspace, valid until its next use."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
     with np.errstate(all="ignore"):
+        n_d = w.sizes['d']
+        n_m = w.sizes['m']
+        n_n = w.sizes['n']
+        n_t = w.sizes['t']
         X = arrays['X']
         Y = arrays['Y']
         W_q = arrays['W_q']
         W_k = arrays['W_k']
         W_v = arrays['W_v']
-        n_d = w.sizes['d']
-        n_m = w.sizes['m']
-        n_n = w.sizes['n']
-        n_t = w.sizes['t']
         # Q[i, j, k] = ∑[l](W_q[l, k] X[i, j, l])
         _matmul(X.reshape(n_n * n_t, n_m), W_q, w.Q.reshape(n_n * n_t, n_d))
         Q = w.Q
@@ -354,4 +365,4 @@ def _pieces(count, largest):
     largest = max(16, largest // 16 * 16)
     piece = -(-count // (16 * -(-count // largest))) * 16
     return [(start, start + piece) for start in range(0, count, piece)]
-# symbackprop-seal:7d929dad303d8943
+# symbackprop-seal:e2d885d3f061d235

@@ -108,13 +108,13 @@ def _check_classes(name, array, count):
         raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
 
 
-def _prepare(params, inputs, hyper, workspace, functions, kinds):
-    """Check what was given; return the arrays and hyper-parameters by name, and the workspace."""
+def _given(params, inputs, hyper, functions, kinds, workspace=None):
+    """Check what was given; return the arrays and hyper-parameters by name, their dtype and the sizes."""
     if workspace is None:
         dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
-        dtype, shapes = np.result_type(*dtypes) if dtypes else np.dtype(np.float64), {}
+        dtype, shapes, known = np.result_type(*dtypes) if dtypes else np.dtype(np.float64), {}, _DEFAULT_SIZES
     else:
-        dtype, shapes = workspace.dtype, workspace.shapes
+        dtype, shapes, known = workspace.dtype, workspace.shapes, workspace.sizes
     arrays, sizes, index, used = {}, {}, np.dtype(np.intp), 0
     for name, kind, axes, classes in _DECLARED:
         if kind not in kinds:
@@ -132,6 +132,10 @@ def _prepare(params, inputs, hyper, workspace, functions, kinds):
         unknown = sorted(str(name) for name in {*params, *inputs} - {name for name, *_ in _DECLARED})
         if unknown:
             raise ValueError(f"the model has no {', '.join(unknown)}")
+    if workspace is not None and any(known.get(name, size) != size for name, size in sizes.items()):
+        wrong = {name: size for name, size in sizes.items() if known.get(name, size) != size}
+        raise ValueError(f"the workspace has other sizes: it has {known}, the arrays {wrong}")
+    sizes = {**known, **sizes}
     if hyper and not hyper.keys() <= _HYPER.keys():
         raise ValueError(f"there is no hyper-parameter {', '.join(sorted(set(hyper) - set(_HYPER)))}")
     for name, default in _HYPER.items():
@@ -142,13 +146,20 @@ def _prepare(params, inputs, hyper, workspace, functions, kinds):
     missing = [name for name in _OPEN_FUNCTIONS if name not in functions]
     if missing:
         raise ValueError(f"the model leaves {', '.join(missing)} open: give it in functions")
-    if workspace is None:
-        workspace = object.__new__(Workspace)
-        workspace._allocate(dtype, sizes)
-    elif any(workspace.sizes.get(name, size) != size for name, size in sizes.items()):
-        wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
-        raise ValueError(f"the workspace has other sizes: it has {workspace.sizes}, the arrays {wrong}")
-    return arrays, workspace
+    return arrays, dtype, sizes
+
+
+def _prepare(params, inputs, hyper, workspace, functions, kinds):
+    """Check what was given; return the arrays and hyper-parameters by name, and the workspace."""
+    arrays, dtype, sizes = _given(params, inputs, hyper, functions, kinds, workspace)
+    return arrays, _allocated(dtype, sizes) if workspace is None else workspace
+
+
+def _allocated(dtype, sizes):
+    """Return a workspace. Here no dimension's name, such as dtype, is a keyword's."""
+    workspace = object.__new__(Workspace)
+    workspace._allocate(dtype, sizes)
+    return workspace
 
 
 def predict(params, inputs, workspace=None, hyper={}, functions={}):
@@ -176,6 +187,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
     """Return the objective."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
     with np.errstate(all="ignore"):
+        n_n = w.sizes['n']
         x = arrays['x']
         y = arrays['y']
         W1 = arrays['W1']
@@ -183,7 +195,6 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         W2 = arrays['W2']
         b2 = arrays['b2']
         lambda_ = arrays['lambda']
-        n_n = w.sizes['n']
         # Z = X W1ᵀ + 𝟏 b1ᵀ
         z = _matmul(x, W1.T, w.z)
         z += b1
@@ -214,6 +225,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
     """Return the objective and its gradients by name; those are arrays of the workspace, valid until its next use."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
     with np.errstate(all="ignore"):
+        n_n = w.sizes['n']
         x = arrays['x']
         y = arrays['y']
         W1 = arrays['W1']
@@ -221,7 +233,6 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         W2 = arrays['W2']
         b2 = arrays['b2']
         lambda_ = arrays['lambda']
-        n_n = w.sizes['n']
         # Z = X W1ᵀ + 𝟏 b1ᵀ
         z = _matmul(x, W1.T, w.z)
         z += b1
@@ -338,4 +349,4 @@ def _pieces(count, largest):
     largest = max(16, largest // 16 * 16)
     piece = -(-count // (16 * -(-count // largest))) * 16
     return [(start, start + piece) for start in range(0, count, piece)]
-# symbackprop-seal:f08f2b5df191106a
+# symbackprop-seal:26eac5444332401c

@@ -105,13 +105,13 @@ def _check_classes(name, array, count):
         raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
 
 
-def _prepare(params, inputs, hyper, workspace, functions, kinds):
-    """Check what was given; return the arrays and hyper-parameters by name, and the workspace."""
+def _given(params, inputs, hyper, functions, kinds, workspace=None):
+    """Check what was given; return the arrays and hyper-parameters by name, their dtype and the sizes."""
     if workspace is None:
         dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
-        dtype, shapes = np.result_type(*dtypes) if dtypes else np.dtype(np.float64), {}
+        dtype, shapes, known = np.result_type(*dtypes) if dtypes else np.dtype(np.float64), {}, _DEFAULT_SIZES
     else:
-        dtype, shapes = workspace.dtype, workspace.shapes
+        dtype, shapes, known = workspace.dtype, workspace.shapes, workspace.sizes
     arrays, sizes, index, used = {}, {}, np.dtype(np.intp), 0
     for name, kind, axes, classes in _DECLARED:
         if kind not in kinds:
@@ -129,6 +129,14 @@ def _prepare(params, inputs, hyper, workspace, functions, kinds):
         unknown = sorted(str(name) for name in {*params, *inputs} - {name for name, *_ in _DECLARED})
         if unknown:
             raise ValueError(f"the model has no {', '.join(unknown)}")
+    if workspace is not None and any(known.get(name, size) != size for name, size in sizes.items()):
+        wrong = {name: size for name, size in sizes.items() if known.get(name, size) != size}
+        raise ValueError(f"the workspace has other sizes: it has {known}, the arrays {wrong}")
+    sizes = {**known, **sizes}
+    if 'tok' in arrays:
+        _check_classes('tok', arrays['tok'], sizes.get('v', 1))
+    if 'y' in arrays:
+        _check_classes('y', arrays['y'], sizes.get('q', 1))
     if hyper and not hyper.keys() <= _HYPER.keys():
         raise ValueError(f"there is no hyper-parameter {', '.join(sorted(set(hyper) - set(_HYPER)))}")
     for name, default in _HYPER.items():
@@ -139,17 +147,20 @@ def _prepare(params, inputs, hyper, workspace, functions, kinds):
     missing = [name for name in _OPEN_FUNCTIONS if name not in functions]
     if missing:
         raise ValueError(f"the model leaves {', '.join(missing)} open: give it in functions")
-    if workspace is None:
-        workspace = object.__new__(Workspace)
-        workspace._allocate(dtype, sizes)
-    elif any(workspace.sizes.get(name, size) != size for name, size in sizes.items()):
-        wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
-        raise ValueError(f"the workspace has other sizes: it has {workspace.sizes}, the arrays {wrong}")
-    if 'tok' in arrays:
-        _check_classes('tok', arrays['tok'], workspace.sizes['v'])
-    if 'y' in arrays:
-        _check_classes('y', arrays['y'], workspace.sizes['q'])
-    return arrays, workspace
+    return arrays, dtype, sizes
+
+
+def _prepare(params, inputs, hyper, workspace, functions, kinds):
+    """Check what was given; return the arrays and hyper-parameters by name, and the workspace."""
+    arrays, dtype, sizes = _given(params, inputs, hyper, functions, kinds, workspace)
+    return arrays, _allocated(dtype, sizes) if workspace is None else workspace
+
+
+def _allocated(dtype, sizes):
+    """Return a workspace. Here no dimension's name, such as dtype, is a keyword's."""
+    workspace = object.__new__(Workspace)
+    workspace._allocate(dtype, sizes)
+    return workspace
 
 
 def predict(params, inputs, workspace=None, hyper={}, functions={}):
@@ -157,11 +168,11 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
     inputs = {name: value for name, value in inputs.items() if name not in {n for n, kind, *_ in _DECLARED if kind == "target"}}
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input"))
     with np.errstate(all="ignore"):
+        n_t = w.sizes['t']
         tok = arrays['tok']
         Emb = arrays['Emb']
         W = arrays['W']
         b = arrays['b']
-        n_t = w.sizes['t']
         # E[i, t, m] = Emb[tok[i, t], m]
         E = np.take(Emb, tok, axis=0, out=w.E, mode="clip")
         # A[i, m] = ∑[j](E[i, j, m])/t
@@ -177,13 +188,13 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
     """Return the objective."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
     with np.errstate(all="ignore"):
+        n_n = w.sizes['n']
+        n_t = w.sizes['t']
         tok = arrays['tok']
         y = arrays['y']
         Emb = arrays['Emb']
         W = arrays['W']
         b = arrays['b']
-        n_n = w.sizes['n']
-        n_t = w.sizes['t']
         # E[i, t, m] = Emb[tok[i, t], m]
         E = np.take(Emb, tok, axis=0, out=w.E, mode="clip")
         # A[i, m] = ∑[j](E[i, j, m])/t
@@ -214,13 +225,13 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
     """Return the objective and its gradients by name; those are arrays of the workspace, valid until its next use."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
     with np.errstate(all="ignore"):
+        n_n = w.sizes['n']
+        n_t = w.sizes['t']
         tok = arrays['tok']
         y = arrays['y']
         Emb = arrays['Emb']
         W = arrays['W']
         b = arrays['b']
-        n_n = w.sizes['n']
-        n_t = w.sizes['t']
         # E[i, t, m] = Emb[tok[i, t], m]
         E = np.take(Emb, tok, axis=0, out=w.E, mode="clip")
         # A[i, m] = ∑[j](E[i, j, m])/t
@@ -319,4 +330,4 @@ def _scatter_classes(source, classes, out):
     out.fill(0)
     np.add.at(out, classes, source)
     return out
-# symbackprop-seal:a4a88fdc201f9fb6
+# symbackprop-seal:f1542c89663ef69c

@@ -101,13 +101,13 @@ def _check_classes(name, array, count):
         raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
 
 
-def _prepare(params, inputs, hyper, workspace, functions, kinds):
-    """Check what was given; return the arrays and hyper-parameters by name, and the workspace."""
+def _given(params, inputs, hyper, functions, kinds, workspace=None):
+    """Check what was given; return the arrays and hyper-parameters by name, their dtype and the sizes."""
     if workspace is None:
         dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
-        dtype, shapes = np.result_type(*dtypes) if dtypes else np.dtype(np.float64), {}
+        dtype, shapes, known = np.result_type(*dtypes) if dtypes else np.dtype(np.float64), {}, _DEFAULT_SIZES
     else:
-        dtype, shapes = workspace.dtype, workspace.shapes
+        dtype, shapes, known = workspace.dtype, workspace.shapes, workspace.sizes
     arrays, sizes, index, used = {}, {}, np.dtype(np.intp), 0
     for name, kind, axes, classes in _DECLARED:
         if kind not in kinds:
@@ -125,6 +125,10 @@ def _prepare(params, inputs, hyper, workspace, functions, kinds):
         unknown = sorted(str(name) for name in {*params, *inputs} - {name for name, *_ in _DECLARED})
         if unknown:
             raise ValueError(f"the model has no {', '.join(unknown)}")
+    if workspace is not None and any(known.get(name, size) != size for name, size in sizes.items()):
+        wrong = {name: size for name, size in sizes.items() if known.get(name, size) != size}
+        raise ValueError(f"the workspace has other sizes: it has {known}, the arrays {wrong}")
+    sizes = {**known, **sizes}
     if hyper and not hyper.keys() <= _HYPER.keys():
         raise ValueError(f"there is no hyper-parameter {', '.join(sorted(set(hyper) - set(_HYPER)))}")
     for name, default in _HYPER.items():
@@ -135,13 +139,20 @@ def _prepare(params, inputs, hyper, workspace, functions, kinds):
     missing = [name for name in _OPEN_FUNCTIONS if name not in functions]
     if missing:
         raise ValueError(f"the model leaves {', '.join(missing)} open: give it in functions")
-    if workspace is None:
-        workspace = object.__new__(Workspace)
-        workspace._allocate(dtype, sizes)
-    elif any(workspace.sizes.get(name, size) != size for name, size in sizes.items()):
-        wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
-        raise ValueError(f"the workspace has other sizes: it has {workspace.sizes}, the arrays {wrong}")
-    return arrays, workspace
+    return arrays, dtype, sizes
+
+
+def _prepare(params, inputs, hyper, workspace, functions, kinds):
+    """Check what was given; return the arrays and hyper-parameters by name, and the workspace."""
+    arrays, dtype, sizes = _given(params, inputs, hyper, functions, kinds, workspace)
+    return arrays, _allocated(dtype, sizes) if workspace is None else workspace
+
+
+def _allocated(dtype, sizes):
+    """Return a workspace. Here no dimension's name, such as dtype, is a keyword's."""
+    workspace = object.__new__(Workspace)
+    workspace._allocate(dtype, sizes)
+    return workspace
 
 
 def predict(params, inputs, workspace=None, hyper={}, functions={}):
@@ -149,12 +160,12 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
     inputs = {name: value for name, value in inputs.items() if name not in {n for n, kind, *_ in _DECLARED if kind == "target"}}
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input"))
     with np.errstate(all="ignore"):
+        n_d = w.sizes['d']
         h = arrays['h']
         W = arrays['W']
         gamma = arrays['gamma']
         beta = arrays['beta']
         epsilon = arrays['epsilon']
-        n_d = w.sizes['d']
         # X = H Wᵀ
         x = _matmul(h, W.T, w.x)
         # μ = rowsum(X)/d
@@ -181,14 +192,14 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
     """Return the objective."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
     with np.errstate(all="ignore"):
+        n_d = w.sizes['d']
+        n_n = w.sizes['n']
         h = arrays['h']
         y = arrays['y']
         W = arrays['W']
         gamma = arrays['gamma']
         beta = arrays['beta']
         epsilon = arrays['epsilon']
-        n_d = w.sizes['d']
-        n_n = w.sizes['n']
         # X = H Wᵀ
         x = _matmul(h, W.T, w.x)
         # μ = rowsum(X)/d
@@ -220,14 +231,14 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
     """Return the objective and its gradients by name; those are arrays of the workspace, valid until its next use."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
     with np.errstate(all="ignore"):
+        n_d = w.sizes['d']
+        n_n = w.sizes['n']
         h = arrays['h']
         y = arrays['y']
         W = arrays['W']
         gamma = arrays['gamma']
         beta = arrays['beta']
         epsilon = arrays['epsilon']
-        n_d = w.sizes['d']
-        n_n = w.sizes['n']
         # X = H Wᵀ
         x = _matmul(h, W.T, w.x)
         # μ = rowsum(X)/d
@@ -323,4 +334,4 @@ def _pieces(count, largest):
     largest = max(16, largest // 16 * 16)
     piece = -(-count // (16 * -(-count // largest))) * 16
     return [(start, start + piece) for start in range(0, count, piece)]
-# symbackprop-seal:0f2913c0dc6a5a31
+# symbackprop-seal:b3953ea9ed3ad4c0

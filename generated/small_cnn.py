@@ -126,13 +126,13 @@ def _check_classes(name, array, count):
         raise ValueError(f"{name} holds a class outside 0 .. {count - 1}")
 
 
-def _prepare(params, inputs, hyper, workspace, functions, kinds):
-    """Check what was given; return the arrays and hyper-parameters by name, and the workspace."""
+def _given(params, inputs, hyper, functions, kinds, workspace=None):
+    """Check what was given; return the arrays and hyper-parameters by name, their dtype and the sizes."""
     if workspace is None:
         dtypes = {np.asarray(value).dtype for value in params.values() if np.asarray(value).dtype.kind == "f"}
-        dtype, shapes = np.result_type(*dtypes) if dtypes else np.dtype(np.float64), {}
+        dtype, shapes, known = np.result_type(*dtypes) if dtypes else np.dtype(np.float64), {}, _DEFAULT_SIZES
     else:
-        dtype, shapes = workspace.dtype, workspace.shapes
+        dtype, shapes, known = workspace.dtype, workspace.shapes, workspace.sizes
     arrays, sizes, index, used = {}, {}, np.dtype(np.intp), 0
     for name, kind, axes, classes in _DECLARED:
         if kind not in kinds:
@@ -150,6 +150,12 @@ def _prepare(params, inputs, hyper, workspace, functions, kinds):
         unknown = sorted(str(name) for name in {*params, *inputs} - {name for name, *_ in _DECLARED})
         if unknown:
             raise ValueError(f"the model has no {', '.join(unknown)}")
+    if workspace is not None and any(known.get(name, size) != size for name, size in sizes.items()):
+        wrong = {name: size for name, size in sizes.items() if known.get(name, size) != size}
+        raise ValueError(f"the workspace has other sizes: it has {known}, the arrays {wrong}")
+    sizes = {**known, **sizes}
+    if 'y' in arrays:
+        _check_classes('y', arrays['y'], sizes.get('q', 1))
     if hyper and not hyper.keys() <= _HYPER.keys():
         raise ValueError(f"there is no hyper-parameter {', '.join(sorted(set(hyper) - set(_HYPER)))}")
     for name, default in _HYPER.items():
@@ -160,15 +166,20 @@ def _prepare(params, inputs, hyper, workspace, functions, kinds):
     missing = [name for name in _OPEN_FUNCTIONS if name not in functions]
     if missing:
         raise ValueError(f"the model leaves {', '.join(missing)} open: give it in functions")
-    if workspace is None:
-        workspace = object.__new__(Workspace)
-        workspace._allocate(dtype, sizes)
-    elif any(workspace.sizes.get(name, size) != size for name, size in sizes.items()):
-        wrong = {name: size for name, size in sizes.items() if workspace.sizes.get(name, size) != size}
-        raise ValueError(f"the workspace has other sizes: it has {workspace.sizes}, the arrays {wrong}")
-    if 'y' in arrays:
-        _check_classes('y', arrays['y'], workspace.sizes['q'])
-    return arrays, workspace
+    return arrays, dtype, sizes
+
+
+def _prepare(params, inputs, hyper, workspace, functions, kinds):
+    """Check what was given; return the arrays and hyper-parameters by name, and the workspace."""
+    arrays, dtype, sizes = _given(params, inputs, hyper, functions, kinds, workspace)
+    return arrays, _allocated(dtype, sizes) if workspace is None else workspace
+
+
+def _allocated(dtype, sizes):
+    """Return a workspace. Here no dimension's name, such as dtype, is a keyword's."""
+    workspace = object.__new__(Workspace)
+    workspace._allocate(dtype, sizes)
+    return workspace
 
 
 def predict(params, inputs, workspace=None, hyper={}, functions={}):
@@ -176,11 +187,6 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
     inputs = {name: value for name, value in inputs.items() if name not in {n for n, kind, *_ in _DECLARED if kind == "target"}}
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input"))
     with np.errstate(all="ignore"):
-        x = arrays['x']
-        K = arrays['K']
-        b1 = arrays['b1']
-        W = arrays['W']
-        b2 = arrays['b2']
         n_c = w.sizes['c']
         n_f = w.sizes['f']
         n_k = w.sizes['k']
@@ -188,6 +194,11 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         n_p = w.sizes['p']
         n_q = w.sizes['q']
         n_s = w.sizes['s']
+        x = arrays['x']
+        K = arrays['K']
+        b1 = arrays['b1']
+        W = arrays['W']
+        b2 = arrays['b2']
         # Z[l, f, i, j] = ∑[r, v, a](K[f, r, v, a] x[l, r, i + v, a + j]) + b1[f]
         Z_part_2 = _window(x, (None, None, (((n_s - n_k + 1, 1), (n_k, 1),), 0), (((n_s - n_k + 1, 1), (n_k, 1),), 0),))
         Z_part = w.Z_part
@@ -212,12 +223,6 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
     """Return the objective."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
     with np.errstate(all="ignore"):
-        x = arrays['x']
-        y = arrays['y']
-        K = arrays['K']
-        b1 = arrays['b1']
-        W = arrays['W']
-        b2 = arrays['b2']
         n_c = w.sizes['c']
         n_f = w.sizes['f']
         n_k = w.sizes['k']
@@ -225,6 +230,12 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         n_p = w.sizes['p']
         n_q = w.sizes['q']
         n_s = w.sizes['s']
+        x = arrays['x']
+        y = arrays['y']
+        K = arrays['K']
+        b1 = arrays['b1']
+        W = arrays['W']
+        b2 = arrays['b2']
         # Z[l, f, i, j] = ∑[r, v, a](K[f, r, v, a] x[l, r, i + v, a + j]) + b1[f]
         Z_part_2 = _window(x, (None, None, (((n_s - n_k + 1, 1), (n_k, 1),), 0), (((n_s - n_k + 1, 1), (n_k, 1),), 0),))
         Z_part = w.Z_part
@@ -264,12 +275,6 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
     """Return the objective and its gradients by name; those are arrays of the workspace, valid until its next use."""
     arrays, w = _prepare(params, inputs, hyper, workspace, functions, ("parameter", "input", "target"))
     with np.errstate(all="ignore"):
-        x = arrays['x']
-        y = arrays['y']
-        K = arrays['K']
-        b1 = arrays['b1']
-        W = arrays['W']
-        b2 = arrays['b2']
         n_c = w.sizes['c']
         n_f = w.sizes['f']
         n_k = w.sizes['k']
@@ -277,6 +282,12 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         n_p = w.sizes['p']
         n_q = w.sizes['q']
         n_s = w.sizes['s']
+        x = arrays['x']
+        y = arrays['y']
+        K = arrays['K']
+        b1 = arrays['b1']
+        W = arrays['W']
+        b2 = arrays['b2']
         # Z[l, f, i, j] = ∑[r, v, a](K[f, r, v, a] x[l, r, i + v, a + j]) + b1[f]
         Z_part_2 = _window(x, (None, None, (((n_s - n_k + 1, 1), (n_k, 1),), 0), (((n_s - n_k + 1, 1), (n_k, 1),), 0),))
         Z_part = w.Z_part
@@ -457,4 +468,4 @@ def _window(array, windows):
         padded = np.pad(array, pads)
         return _window(padded, [w and (w[0], w[1] + pad[0]) for w, pad in zip(windows, pads)])
     return np.lib.stride_tricks.as_strided(array[tuple(starts)], shape, strides, writeable=False)
-# symbackprop-seal:56b2aaee8aba55a1
+# symbackprop-seal:6ac954319162b8e7

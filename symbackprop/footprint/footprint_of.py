@@ -11,11 +11,11 @@ import sympy
 from symbackprop.derivation.derived import DerivedGraph, derive_graph
 from symbackprop.errors import SizeError, UsageError
 from symbackprop.footprint import memory_use as use
-from symbackprop.footprint.arithmetic import entry_operations, multiply_adds
 from symbackprop.footprint.timeline import Timeline
 from symbackprop.graph.model import Model
 from symbackprop.graph.names import Adjoint, parse_name
 from symbackprop.graph.sizes import Shape, dimension
+from symbackprop.kernels.arithmetic import entry_operations, multiply_adds
 from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.plan import Plan, make_plan
 from symbackprop.kernels.recompute import layers

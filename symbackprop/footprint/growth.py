@@ -9,12 +9,12 @@ from functools import cached_property
 import sympy
 
 from symbackprop.derivation.derived import DerivedGraph
-from symbackprop.footprint.arithmetic import entry_operations, multiply_adds
 from symbackprop.footprint.footprint_of import Footprint
 from symbackprop.footprint.memory_use import FLOAT_BYTES
 from symbackprop.graph.model import Graph
 from symbackprop.graph.nodes import Leaf, Node
 from symbackprop.graph.walk import topological
+from symbackprop.kernels.arithmetic import entry_operations, multiply_adds
 from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.plan import Plan, make_plan
 

@@ -44,8 +44,8 @@ class Constants:
             )
         return "(" + " + ".join(terms) + ")"
 
-    def constant(self, operation: Operation) -> str:
-        """An array that depends on sizes alone, for the workspace."""
+    def constant(self, operation: Operation, owner: str) -> str:
+        """An array that depends on sizes alone, for the workspace that the code calls ``owner``."""
         shape = ", ".join(self.numbers.size(size) for size in operation.shape)
         if operation.kind == "fill":
             return f"np.full(({shape},), {self.numbers.number(operation.details['value'])}, dtype)"
@@ -58,7 +58,7 @@ class Constants:
         if operation.kind == "places":
             return self._places(operation)
         if operation.kind == "logical_not":
-            return f"~self.{self.variables.of(operation.operands[0].base)}"
+            return f"~{owner}.{self.variables.of(operation.operands[0].base)}"
         if operation.kind == "coordinate":
             return f"np.arange({shape}).astype(dtype)"
         return self.indicator(operation)

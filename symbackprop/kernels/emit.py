@@ -82,7 +82,7 @@ class _Emitter:
             dimensions=[(self.names.size(name), repr(name)) for name in self.dimensions],
             constraints=[self._constraint(*pair) for pair in self.derived.graph.constraints],
             bytes=textwrap.wrap(self._bytes(self.plan.entries), 100, break_long_words=False),
-            buffers=self._workspace(),
+            buffers=self._workspace("self"),
             classes=[self._classes(leaf) for leaf in self.derived.graph.declarations if leaf.classes is not None],
             functions=functions,
             outputs=[(repr(name), self._result(op)) for name, op in outputs.items()],
@@ -90,6 +90,7 @@ class _Emitter:
             gradients=[(repr(name), self._gradient(name, op)) for name, op in gradients.items()],
             products=[(repr(name), self._gradient(name, op)) for name, op in products.items()],
             product=self.derived.further[-1].title if products else "",
+            by=[repr(name) for name in products],
             parameters=initial_values(self.model),
             open_functions=[repr(name) for name in opens],
             helpers=[fill(f"numpy/helpers/{name}.py.j2", cache=CACHE) for name in helpers],
@@ -103,14 +104,12 @@ class _Emitter:
         ((name, result),) = self.plan.outputs.items()
         code = self.statements.expression(result)
         own = result.base.storage == "buffer"
-        sizes = [(self.names.size(dimension), repr(dimension)) for dimension in self.dimensions]
-        known = {f"{size} = w.sizes[{key}]" for size, key in sizes}
-        lines = [line for line in self._function([result]) if line not in known]
         return {
             "function": f"_part_{number}", "title": self._comment(name),
             "bytes": textwrap.wrap(self._bytes(self.plan.entries), 100, break_long_words=False),
-            "buffers": [line.replace("self.", "w.") for line in self._workspace()],
-            "sizes": sizes, "lines": lines, "result": code if own else f"np.array({code}, dtype)",
+            "sizes": [(self.names.size(dimension), repr(dimension)) for dimension in self.dimensions],
+            "buffers": self._workspace("w"), "lines": self._lines([result]),
+            "result": code if own else f"np.array({code}, dtype)",
         }  # fmt: skip
 
     def _helpers(self) -> list[str]:
@@ -135,7 +134,7 @@ class _Emitter:
 
     def _classes(self, leaf: Leaf) -> tuple[str, str]:
         assert leaf.classes is not None
-        count = str(leaf.classes) if leaf.classes.is_Integer else f"workspace.sizes[{leaf.classes.name!r}]"
+        count = str(leaf.classes) if leaf.classes.is_Integer else f"sizes.get({leaf.classes.name!r}, 1)"
         return repr(leaf.name), count
 
     def _constraint(self, left: Size, right: Size) -> tuple[str, str, str]:
@@ -143,37 +142,38 @@ class _Emitter:
 
     # ------------------------------------------------------------ the workspace
 
-    def _workspace(self) -> list[str]:
+    def _workspace(self, owner: str) -> list[str]:
+        """The lines that allocate the arrays, as attributes of ``owner``."""
         lines = [
-            f"self.{self.variables.of(op)} = {self.statements.constants.constant(op)}"
+            f"{owner}.{self.variables.of(op)} = {self.statements.constants.constant(op, owner)}"
             for op in self.plan.operations
             if op.storage == "constant"
         ]
         if any(op.kind == "lowest" for op in self.plan.operations):
-            lines.append("self.lowest = np.finfo(dtype).min")
+            lines.append(f"{owner}.lowest = np.finfo(dtype).min")
         for array in self.plan.arrays:
             if array.loop is None:
                 (shape, name), *others = self.variables.forms(array)
-                lines.append(f"self.{name} = np.empty({self._shape(shape)}, {self._dtype(array)})")
-                lines += [f"self.{other} = _part(self.{name}, {self._shape(form)})" for form, other in others]
+                lines.append(f"{owner}.{name} = np.empty({self._shape(shape)}, {self._dtype(array)})")
+                lines += [f"{owner}.{other} = _part({owner}.{name}, {self._shape(form)})" for form, other in others]
         sizes = [
             f"_rows({self.numbers.size(loop.length)}, {self._bytes(self.plan.row_width(loop))}) * ({self._bytes(width)})"
             for loop in self.plan.loops
             if any((width := self.plan.scratch_width(loop)).values())
         ]
         largest = sizes[0] if len(sizes) == 1 else f"max({', '.join(sizes)})" if sizes else "0"
-        lines += [f"self.scratch = np.empty({largest}, np.uint8)"] if self.plan.loops else []
-        return lines + [self._blocks(loop) for loop in self.plan.loops]
+        lines += [f"{owner}.scratch = np.empty({largest}, np.uint8)"] if self.plan.loops else []
+        return lines + [self._blocks(loop, owner) for loop in self.plan.loops]
 
-    def _blocks(self, loop: Loop) -> str:
+    def _blocks(self, loop: Loop, owner: str) -> str:
         rows = self.plan.rows_in(loop)
-        arrays = [f"self.{self.variables.of_array(array, shape)}" for array, shape in rows.whole]
-        arrays += [f"self.{self.variables.of(value)}" for value in rows.constants]
+        arrays = [f"{owner}.{self.variables.of_array(array, shape)}" for array, shape in rows.whole]
+        arrays += [f"{owner}.{self.variables.of(value)}" for value in rows.constants]
         scratch = [f"({self._shape(shape[1:])}, {self._dtype(array)})" for array, shape in rows.scratch]
         return (
-            f"self.{self.variables.loop_name(loop)} = _blocks({self.numbers.size(loop.length)}, "
+            f"{owner}.{self.variables.loop_name(loop)} = _blocks({self.numbers.size(loop.length)}, "
             f"{self._bytes(self.plan.row_width(loop))}, "
-            f"({_tuple(arrays)}), ({_tuple(scratch)}), self.scratch)"
+            f"({_tuple(arrays)}), ({_tuple(scratch)}), {owner}.scratch)"
         )
 
     def _bytes(self, entries: Mapping[str, Size]) -> str:
@@ -198,7 +198,14 @@ class _Emitter:
     # ------------------------------------------------------------ one function
 
     def _function(self, targets: list[Operation]) -> list[str]:
-        """The lines that compute the targets."""
+        """The lines that compute the targets in a workspace."""
+        lines = self._lines(targets)
+        read = _words(lines)
+        sizes = [(self.names.size(dimension), dimension) for dimension in self.dimensions]
+        return [f"{name} = w.sizes[{dimension!r}]" for name, dimension in sizes if name in read] + lines
+
+    def _lines(self, targets: list[Operation]) -> list[str]:
+        """The lines that compute the targets, where the sizes have their variables."""
         wanted, needed = self.plan.needed(targets)
         later = self._read_later(wanted, needed, targets)
         lines: list[str] = []
@@ -213,7 +220,9 @@ class _Emitter:
                 current = step.equation
                 lines.append(f"# {self._comment(current)}")
             lines += code
-        return [*self._unpacked(lines, wanted), *lines]
+        given = [op for step in wanted for op in operations_of(step) if op.kind == "given"]
+        read = _words(lines)
+        return [f"{x} = arrays[{op.name!r}]" for op in given if (x := self.variables.of(op)) in read] + lines
 
     def _read_later(
         self, wanted: list[Step], needed: frozenset[Operation], targets: list[Operation]
@@ -226,19 +235,14 @@ class _Emitter:
             read |= {operand.base for op in operations_of(step) if op in needed for operand in op.operands}
         return later[::-1]
 
-    def _unpacked(self, lines: list[str], wanted: list[Step]) -> list[str]:
-        """The lines that give given tensors and sizes their variables, where they are read."""
-        text = "\n".join(lines)
-        read = set(re.findall(r"\w+", text))
-        given = [op for step in wanted for op in operations_of(step) if op.kind == "given"]
-        unpacked = [f"{self.variables.of(op)} = arrays[{op.name!r}]" for op in given if self.variables.of(op) in read]
-        sizes = [(self.names.size(dimension), dimension) for dimension in self.dimensions]
-        return unpacked + [f"{name} = w.sizes[{dimension!r}]" for name, dimension in sizes if name in read]
-
     def _comment(self, name: str) -> str:
         equation = self.derived.graph.by_name[name]
         line = self.writer.line(equation)
         return " ".join(self.writer.text.equation(line.left, line.right).split())
+
+
+def _words(lines: list[str]) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", "\n".join(lines)))
 
 
 def _tables(matrix: list[tuple[tuple[str, ...], _Emitter]]) -> dict[str, list[tuple[str, str]]]:

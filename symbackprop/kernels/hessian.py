@@ -11,11 +11,15 @@ import sympy
 from symbackprop.derivation.blocks import batch_block, batch_diagonal
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.graph.sizes import Size
+from symbackprop.kernels.arithmetic import multiply_adds
 from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.plan import Plan, make_plan
 
 MANY = 12
 """Tensors beyond which all blocks are computed column by column: there would be hundreds of them."""
+
+PER_ENTRY = 10
+"""The multiply-adds of a matrix product in whose time an entry is read or written."""
 
 UNKNOWN = 8
 """The size that a dimension without a default is taken to have where two ways are compared."""
@@ -61,16 +65,13 @@ def _blocks(example: DerivedGraph, products: Plan) -> Iterator[Part]:
 
 
 def _work(plan: Plan, chosen: frozenset[Operation]) -> Size:
-    """The entries that operations read and write, and the multiply-adds of products: what their time grows with."""
+    """The multiply-adds, and what it takes to read and write the entries: what the time grows with."""
     total: list[Size] = []
     for operation in plan.operations:
         if operation not in chosen or operation.storage in ("given", "constant", "view"):
             continue
-        if operation.kind == "matmul":
-            details = operation.details
-            labels = (*details["batch"], *details["rows"], *details["contracted"], *details["columns"])
-            total.append(sympy.Mul(*[details["sizes"][label] for label in labels]))
-        total += [10 * sympy.Mul(*value.shape) for value in (operation, *operation.operands)]
+        entries = [sympy.Mul(*value.shape) for value in (operation, *operation.operands)]
+        total += [multiply_adds(operation), *[PER_ENTRY * count for count in entries]]
     return sympy.Add(*total)
 
 

@@ -205,6 +205,21 @@ def test_an_open_function_asks_for_its_derivatives() -> None:
     np.testing.assert_allclose(found, -np.sin(2.0) * 2.0)
 
 
+def test_a_dimension_may_have_the_name_of_an_argument() -> None:
+    text = "dim dtype = 3\nbatch n = 2\ninput x[dtype]\nparam W[dtype, dtype]\nL = sum(tanh(W tanh(W x)))\nminimize L"
+    kernel = sb.derive(sb.parse(text)).kernel(2, hessian=True)
+    params, inputs = {"W": np.ones((4, 4))}, {"x": np.ones((2, 4))}
+    assert kernel.hessian_diagonal(params, inputs)["W"].shape == (4, 4)
+
+
+def test_sizes_that_do_not_fit_each_other_are_refused() -> None:
+    derivation = sb.derive(sb.parse("dim d = 3\ndim m = 3\nbatch n = 2\ninput x[d]\nparam w[m]\nL = tanh(w^T x)\nminimize L"))
+    kernel = derivation.kernel(2, hessian=True)
+    for function in (kernel.hessian, kernel.hessian_diagonal):
+        with pytest.raises(ValueError, match="d = m does not hold"):
+            function({"w": np.zeros(3)}, {"x": np.zeros((2, 5))})
+
+
 def test_bad_input() -> None:
     kernel = kernel_of("mlp_classifier", True)
     params, inputs, hyper, _ = arguments("mlp_classifier")
@@ -216,6 +231,10 @@ def test_bad_input() -> None:
         kernel.hvp(params, {**params, "W9": np.ones(3)}, inputs)
     with pytest.raises(ValueError, match=r"there is no block \('W1', 'W9'\)"):
         kernel.hessian(params, inputs, ("W1", "W9"))
+    wrong = {**inputs, "y": np.array([9, *inputs["y"][1:]])}
+    for function in (kernel.loss_and_grad, kernel.hessian, kernel.hessian_diagonal):
+        with pytest.raises(ValueError, match="y holds a class outside 0 .. "):
+            function(params, wrong, hyper=hyper)
     large = {n: np.zeros([3000] * a.ndim) for n, a in params.items()}
     data = {"x": np.zeros((1, 3000)), "y": np.zeros(1, np.int64)}
     with pytest.raises(MemoryError, match="the matrix takes .* bytes; this machine has .*; hvp gives its product"):
