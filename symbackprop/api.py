@@ -89,7 +89,12 @@ def derive(model: Model, wrt: Sequence[str] | None = None, *, all_values: bool =
     ``all_values`` also shows the cotangents of statistics, which are put in where that makes the answer shorter.
     Raises UsageError for a name that is no real-valued declared tensor.
     """
-    return Derivation(model, None if wrt is None else tuple(wrt), all_values)
+    by = None if wrt is None else tuple(wrt)
+
+    def derived(batched: bool) -> DerivedGraph:
+        return derive_graph(model, by, batched=batched, all_values=all_values)
+
+    return Derivation(model, derived(False), lambda: derived(True))
 
 
 def check(
@@ -172,27 +177,19 @@ def html_table(rows: Sequence[Sequence[str]]) -> str:
     return f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
 
 
-Extend = Callable[[DerivedGraph], DerivedGraph]
-"""What is done with a derivation of first derivatives."""
-
-
 class Derivation:
-    """A model and its derivatives, per example and over the batch."""
+    """A model and its derivatives: per example, and over the batch, which is derived when it is first asked for."""
 
-    def __init__(
-        self, model: Model, wrt: tuple[str, ...] | None = None, all_values: bool = False, extend: Extend = lambda d: d
-    ) -> None:
-        self.model = model
-        self._wrt, self._all, self._extend = wrt, all_values, extend
-        self.example = extend(derive_graph(model, wrt, all_values=all_values))
+    def __init__(self, model: Model, example: DerivedGraph, batch: Callable[[], DerivedGraph]) -> None:
+        self.model, self.example, self._batch = model, example, batch
 
     @cached_property
     def batch(self) -> DerivedGraph:
         """The derivation with the examples stacked as rows."""
-        return self._extend(derive_graph(self.model, self._wrt, batched=True, all_values=self._all))
+        return self._batch()
 
-    def _extended(self, more: Extend) -> Derivation:
-        return Derivation(self.model, self._wrt, self._all, lambda derived: more(self._extend(derived)))
+    def _extended(self, more: Callable[[DerivedGraph], DerivedGraph]) -> Derivation:
+        return Derivation(self.model, more(self.example), lambda: more(self.batch))
 
     def products(self, curvature: str = "hessian") -> Derivation:
         """Return the derivation with products of second derivatives with an open direction.
@@ -209,17 +206,23 @@ class Derivation:
 
         return self._extended(with_next_order)
 
-    def block(self, row: str, column: str, curvature: str = "hessian") -> Derivation:
-        """Return the derivation with a block of a matrix of second derivatives. Raises UsageError for an unknown tensor."""
+    def block(self, row: str, column: str) -> Derivation:
+        """Return the derivation with a block of the matrix whose products it has, or of the Hessian.
+
+        Raises UsageError for an unknown tensor.
+        """
         from symbackprop.derivation.blocks import with_block
 
-        return self.products(curvature)._extended(lambda derived: with_block(derived, row, column))
+        return self._second()._extended(lambda derived: with_block(derived, row, column))
 
-    def diagonal(self, names: Sequence[str] | None = None, curvature: str = "hessian") -> Derivation:
-        """Return the derivation with the diagonal of the matrix for the tensors for which it is a short equation."""
+    def diagonal(self, names: Sequence[str] | None = None) -> Derivation:
+        """Return the derivation with the matrix's diagonal for the tensors for which it is a short equation; see `block`."""
         from symbackprop.derivation.blocks import with_diagonals
 
-        return self.products(curvature)._extended(lambda derived: with_diagonals(derived, names))
+        return self._second()._extended(lambda derived: with_diagonals(derived, names))
+
+    def _second(self) -> Derivation:
+        return self if self.example.products else self.products()
 
     def form(self, batch_form: bool = False) -> DerivedGraph:
         """The derivation in one of its two forms."""
@@ -270,39 +273,32 @@ class Derivation:
 
         return render.json_form(self.form(batch_form), **options)
 
-    def source(
-        self, order: int = 1, *, checkpoint: int | None = None, curvature: str = "hessian", hessian: bool = False
-    ) -> str:
+    def source(self, order: int = 1, *, checkpoint: int | None = None, hessian: bool = False) -> str:
         """The source of the generated NumPy module, of order 2 with products of second derivatives. Raises UsageError.
 
-        ``checkpoint`` keeps only what every so many layers give, and computes the rest again in the backward pass. ``hessian``
-        adds a function of that name for the whole matrix or a block of it, and means order 2.
+        The products are those that the derivation has, or the Hessian's. ``checkpoint`` keeps only what every so many layers
+        give, and computes the rest again in the backward pass. ``hessian`` adds a function of that name for the whole matrix
+        or a block of it, and means order 2.
         """
         from symbackprop.kernels import generate_source
 
-        if not hessian:
-            return generate_source(self._of_order(order, curvature, checkpoint).batch, checkpoint=checkpoint)
-        products = self._of_order(2, curvature, checkpoint)
-        given = {leaf.name for leaf in self.model.leaves_of_kind("input", "target")} & {*products.example.products}
-        if self.model.batch is not None and given:
-            raise UsageError(f"the matrix by {', '.join(sorted(given))} is one for each example: kernels have that by parameters")
-        return generate_source(products.batch, example=products.example)
-
-    def _of_order(self, order: int, curvature: str, checkpoint: int | None) -> Derivation:
         if order not in (1, 2):
             raise UsageError(f"kernels have derivatives of order 1 and 2, not of order {order}")
-        if order == 2 and checkpoint is not None:
+        derivation = self._second() if order == 2 or hessian else self
+        if derivation.example.products and checkpoint is not None:
             raise UsageError("products of second derivatives read every value twice: checkpoints are for order 1")
-        return self if order == 1 or self.example.products else self.products(curvature)
+        if not hessian:
+            return generate_source(derivation.batch, checkpoint=checkpoint)
+        given = {leaf.name for leaf in self.model.leaves_of_kind("input", "target")} & {*derivation.example.products}
+        if self.model.batch is not None and given:
+            raise UsageError(f"the matrix by {', '.join(sorted(given))} is one for each example: kernels have that by parameters")
+        return generate_source(derivation.batch, example=derivation.example)
 
-    def kernel(
-        self, order: int = 1, *, checkpoint: int | None = None, curvature: str = "hessian", hessian: bool = False
-    ) -> ModuleType:
+    def kernel(self, order: int = 1, *, checkpoint: int | None = None, hessian: bool = False) -> ModuleType:
         """The generated NumPy module, imported; see `source`."""
         from symbackprop.kernels import load_source
 
-        source = self.source(order, checkpoint=checkpoint, curvature=curvature, hessian=hessian)
-        return load_source(source, self.model.name)
+        return load_source(self.source(order, checkpoint=checkpoint, hessian=hessian), self.model.name)
 
     def footprint(self, *, checkpoint: int | None = None) -> Footprint:
         """What the kernel costs in memory and arithmetic, as polynomials in the sizes and in numbers."""

@@ -30,7 +30,8 @@ def run(arguments: Sequence[str]) -> int:
             stream.reconfigure(errors="replace")  # a terminal that knows no λ gets a ?, not a traceback
     try:
         options = parse_arguments(arguments)
-        status: int = _COMMANDS[options.command](options)
+        command = _show_model if getattr(options, "show_model", False) else _COMMANDS[options.command]
+        status: int = command(options)
         sys.stdout.flush()
         return status
     except SystemExit as request:  # --help and --version
@@ -105,7 +106,9 @@ def _print(text: str) -> None:
     print(text, end="" if text.endswith("\n") else "\n")
 
 
-def _names(flag: str, text: str) -> list[str]:
+def _names(flag: str, text: str | None) -> list[str] | None:
+    if text is None:
+        return None
     names = [name.strip() for name in text.split(",")]
     if not all(names):
         raise UsageError(f"{flag} {text[:80]!r}: names with commas between, such as x,W1")
@@ -131,10 +134,7 @@ def _progress(description: str) -> Iterator[Callable[[int, int, str], None]]:
 
 
 def _derive(options: argparse.Namespace) -> int:
-    if options.show_model:
-        return _show_model(options)
-    form, wrt = _form(options), None if options.wrt is None else _names("--wrt", options.wrt)
-    only = None if options.only is None else _names("--only", options.only)
+    form, wrt, only = _form(options), _names("--wrt", options.wrt), _names("--only", options.only)
     from symbackprop.api import derive
 
     derivation = derive(_model(options), wrt, all_values=options.all)
@@ -189,8 +189,6 @@ def _report(path: Path, written: bool) -> None:
 
 
 def _generate(options: argparse.Namespace) -> int:
-    if options.show_model:
-        return _show_model(options)
     from symbackprop.api import derive
     from symbackprop.writing import write
 
@@ -198,9 +196,10 @@ def _generate(options: argparse.Namespace) -> int:
     if options.order == 1 and curvature != "hessian" and not options.hessian:
         raise UsageError("--gauss-newton and --fisher are products of second derivatives: --order 2")
     with _progress(f"generating {model.name}"):
-        source = derive(model).source(
-            options.order, checkpoint=options.checkpoint, curvature=curvature, hessian=options.hessian
-        )
+        derivation = derive(model)
+        if options.order == 2 or options.hessian:
+            derivation = derivation.products(curvature)
+        source = derivation.source(checkpoint=options.checkpoint, hessian=options.hessian)
     if options.output == "-":
         _print(source)
         return DONE
@@ -210,11 +209,9 @@ def _generate(options: argparse.Namespace) -> int:
 
 
 def _hessian(options: argparse.Namespace) -> int:
-    if options.show_model:
-        return _show_model(options)
     if options.block is not None and options.diagonal:
         raise UsageError("--block and --diagonal are two answers: give one of them")
-    form, curvature, wrt = _form(options), _curvature(options), None if options.wrt is None else _names("--wrt", options.wrt)
+    form, curvature, wrt = _form(options), _curvature(options), _names("--wrt", options.wrt)
     block = None if options.block is None else [name.strip() for name in options.block.split(",")]
     if options.order > 2 and (block is not None or options.diagonal):
         raise UsageError("--order is that of products: a block or a diagonal is of order 2")
@@ -227,12 +224,11 @@ def _hessian(options: argparse.Namespace) -> int:
 
     model = _model(options)
     with _progress(f"deriving {model.name}"):
-        products = derive(model, wrt).products(curvature)
-        shown = products
+        shown = products = derive(model, wrt).products(curvature)
         if block is not None:
-            shown = derive(model, wrt).block(block[0], block[1], curvature)
+            shown = products.block(*block)
         elif options.diagonal:
-            shown = derive(model, wrt).diagonal(curvature=curvature)
+            shown = products.diagonal()
         for _ in range(options.order - 2):
             shown = shown.next_order()
         derived = shown.form(options.batch_form).without_unread()
@@ -260,8 +256,6 @@ def _curvature(options: argparse.Namespace) -> str:
 
 
 def _footprint(options: argparse.Namespace) -> int:
-    if options.show_model:
-        return _show_model(options)
     from symbackprop.footprint import documents, footprint_of
     from symbackprop.footprint.report import Report
 
@@ -346,8 +340,6 @@ def _module_name(name: str) -> str:
 
 
 def _check(options: argparse.Namespace) -> int:
-    if options.show_model:
-        return _show_model(options)
     from symbackprop.api import check
 
     model = _model(options)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from symbackprop import __version__
 from symbackprop.errors import UsageError
 
 FORMATS = ("text", "latex", "markdown", "json")
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -72,8 +73,9 @@ def _parser() -> argparse.ArgumentParser:
         help="keep only what every K layers give; compute the rest again in the backward pass",
     )  # fmt: skip
     generate.add_argument(
-        "--order", type=_order, metavar="N", default=1, help="2 adds products of second derivatives with a direction (default 1)"
-    )
+        "--order", type=_order("1", "2"), metavar="N", default=1,
+        help="2 adds products of second derivatives with a direction (default 1)",
+    )  # fmt: skip
     generate.add_argument("--hessian", action="store_true", help="add the whole matrix of second derivatives too; means --order 2")
     _curvature_arguments(generate)
     _model_arguments(generate)
@@ -83,7 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     check.add_argument("--seed", type=int, metavar="N", default=0, help="of the random shapes and numbers (default 0)")
     check.add_argument("--samples", type=_positive, metavar="N", default=3, help="how many random shapes to try (default 3)")
-    check.add_argument("--order", type=_order, metavar="N", default=1, help="2 checks Hessian-vector products too (default 1)")
+    check.add_argument(
+        "--order", type=_order("1", "2"), metavar="N", default=1, help="2 checks Hessian-vector products too (default 1)"
+    )
     check.add_argument("--kernel", metavar="FILE", help="check this generated module instead of a fresh one")
     check.add_argument("--json", action="store_true", help="print the report as JSON")
     _model_arguments(check)
@@ -111,7 +115,10 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     hessian.add_argument("--block", metavar="W1,W2", help="the block of these two as an equation, in place of the products")
     hessian.add_argument("--diagonal", action="store_true", help="the diagonal, where it is a short equation")
-    hessian.add_argument("--order", type=_orders, metavar="N", default=2, help="3 differentiates the products once more, and so on")
+    hessian.add_argument(
+        "--order", type=_order("2", "3", "4"), metavar="N", default=2,
+        help="3 differentiates the products once more, and so on",
+    )  # fmt: skip
     _curvature_arguments(hessian)
     hessian.add_argument("--sizes", metavar="h=512,...", default="", help="sizes for the costs (default: those of the model)")
     hessian.add_argument("--dtype", metavar="TYPE", default="float32", help="float32 or float64, for the costs (default float32)")
@@ -133,16 +140,13 @@ def _curvature_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def _order(text: str) -> int:
-    if text not in ("1", "2"):
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not 1 or 2")
-    return int(text)
+def _order(*orders: str) -> Callable[[str], int]:
+    def order(text: str) -> int:
+        if text not in orders:
+            raise argparse.ArgumentTypeError(f"{text[:40]!r} is not {', '.join(orders[:-1])} or {orders[-1]}")
+        return int(text)
 
-
-def _orders(text: str) -> int:
-    if text not in ("2", "3", "4"):
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not 2, 3 or 4")
-    return int(text)
+    return order
 
 
 def _model_arguments(parser: argparse.ArgumentParser, optional: bool = False) -> None:

@@ -30,7 +30,7 @@ NAMES = builtin_names()
 
 @cache
 def kernel_of(name: str, hessian: bool = False, curvature: str = "hessian") -> Any:
-    return sb.derive(model_of(name)).kernel(2, hessian=hessian, curvature=curvature)
+    return sb.derive(model_of(name)).products(curvature).kernel(hessian=hessian)
 
 
 def arguments(name: str, dtype: Any = np.float64) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, int]]:
