@@ -4,6 +4,7 @@ seen.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,11 @@ def scale_of(loss: float, gradients: Array) -> float:
     together.
     """
     return max(abs(loss), float(np.linalg.norm(gradients)), np.finfo(np.float64).tiny)
+
+
+def norm_of(arrays: Mapping[str, Array]) -> float:
+    """Return the norm of all entries together."""
+    return float(np.sqrt(sum(np.sum(array**2) for array in arrays.values())))
 
 
 def norm_relative(found: Array, wanted: Array, scale: float) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from symbackprop.checking.kinks import Kink, crossed
+from symbackprop.checking.kinks import CrossingError, Kink, stay_between
 from symbackprop.checking.objective import Objective
 from symbackprop.checking.sampling import Sample
 
@@ -41,11 +41,6 @@ class Differences:
         return np.array([step is not None for step in self.steps], dtype=bool)
 
 
-class _Crossing(Exception):  # noqa: N818  (control flow: a point of the line lies beyond a kink)
-    def __init__(self, kink: Kink) -> None:
-        self.kink = kink
-
-
 def richardson(function: Callable[[float], float], step: float) -> tuple[float, float]:
     """Return the derivative at 0 of a function of one number, and an estimate of the error.
 
@@ -63,25 +58,29 @@ def by_differences(objective: Objective, sample: Sample, name: str, lines: Array
     """Return the derivatives of the evaluator's objective by one parameter, along the rows of ``lines``."""
     point = sample.params[name]
     here = objective.at(sample.values(), sample.sizes)
-    values, errors, steps, kinks = [], [], [], []
-    for line in lines:
+
+    def along(line: Array) -> Callable[[float], float]:
         direction = line.reshape(point.shape)
 
-        def along(distance: float, direction: Array = direction) -> float:
+        def value(distance: float) -> float:
             moved = sample.with_parameter(name, point + distance * direction)
             seen = objective.at(moved, sample.sizes)
-            kink = crossed(objective.kinks, here.arguments, seen.arguments)
-            if kink is not None:
-                raise _Crossing(kink)
+            stay_between(objective.kinks, here.arguments, seen.arguments)
             return float(seen.value)
 
-        value, error, step, kink = _best(along, abs(float(here.value)))
-        values.append(value)
-        errors.append(error)
-        steps.append(step)
-        if kink is not None:
-            kinks.append(kink)
-    return Differences(np.array(values), np.array(errors), tuple(steps), tuple(kinks))
+        return value
+
+    return along_lines(along, lines, abs(float(here.value)))
+
+
+def along_lines(along: Callable[[Array], Callable[[float], float]], lines: Array, size: float) -> Differences:
+    """Return the derivatives at 0 of the functions that ``along`` gives for the rows of ``lines``.
+
+    They raise CrossingError beyond a kink. ``size`` is that of the objective.
+    """
+    found = [_best(along(line), size) for line in lines]
+    values, errors, steps, kinks = zip(*found, strict=True) if found else ((), (), (), ())
+    return Differences(np.array(values), np.array(errors), steps, tuple(kink for kink in kinks if kink is not None))
 
 
 def _best(along: Callable[[float], float], size: float) -> tuple[float, float, float | None, Kink | None]:
@@ -90,7 +89,7 @@ def _best(along: Callable[[float], float], size: float) -> tuple[float, float, f
     for step in STEPS:
         try:
             value, error = richardson(along, step)
-        except _Crossing as crossing:
+        except CrossingError as crossing:
             kink = crossing.kink
             continue
         if best[2] is None or error < best[1]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from symbackprop.checking.sampling import Sample
 
 Array = np.ndarray[Any, Any]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,22 @@ def run_kernel(kernel: Any, sample: Sample, dtype: Any) -> KernelRun:
     params = {name: frozen(array, dtype) for name, array in sample.params.items()}
     inputs = {name: frozen(array, dtype) for name, array in sample.inputs.items()}
     hyper = hyper_arguments(sample)
-    try:
+
+    def run() -> KernelRun:
         loss = float(kernel.loss(params, inputs, hyper=hyper))
         both, gradients = kernel.loss_and_grad(params, inputs, hyper=hyper)
         return KernelRun(loss, float(both), {name: np.array(array) for name, array in gradients.items()})
+
+    done, failure = attempt(run)
+    return done or KernelRun(failure=failure)
+
+
+def attempt(call: Callable[[], Result]) -> tuple[Result | None, str]:
+    """Return what a call of a kernel gives, or None and the text of its exception."""
+    try:
+        return call(), ""
     except Exception as error:  # a kernel may raise anything; whatever it is, it is the finding
-        return KernelRun(failure=f"{type(error).__name__}: {error}")
+        return None, f"{type(error).__name__}: {error}"
 
 
 def hyper_arguments(sample: Sample) -> dict[str, Any]:
@@ -50,12 +61,12 @@ def frozen(array: Array, dtype: Any) -> Array:
     return copy
 
 
-def fault_in(gradients: Mapping[str, Any], sample: Sample, name: str, dtype: Any) -> str:
+def fault_in(found: Mapping[str, Any], sample: Sample, name: str, dtype: Any, what: str = "gradient") -> str:
     """Return what is wrong with the form of a gradient (its presence, shape or type), or an empty text."""
-    found = gradients.get(name)
-    if found is None:
-        return "the kernel returned no gradient"
+    array = found.get(name)
+    if array is None:
+        return f"the kernel returned no {what}"
     wanted = sample.params[name].shape
-    if found.shape != wanted:
-        return f"the gradient has shape {found.shape} instead of {wanted}"
-    return f"the gradient is {found.dtype}, not {np.dtype(dtype)}" if found.dtype != np.dtype(dtype) else ""
+    if array.shape != wanted:
+        return f"the {what} has shape {array.shape} instead of {wanted}"
+    return f"the {what} is {array.dtype}, not {np.dtype(dtype)}" if array.dtype != np.dtype(dtype) else ""

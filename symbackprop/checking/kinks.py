@@ -107,6 +107,21 @@ def crossed(kinks: tuple[Kink, ...], before: list[Array], after: list[Array]) ->
     return None
 
 
+class CrossingError(Exception):
+    """A point lies beyond a kink."""
+
+    def __init__(self, kink: Kink) -> None:
+        super().__init__(str(kink))
+        self.kink = kink
+
+
+def stay_between(kinks: tuple[Kink, ...], before: list[Array], after: list[Array]) -> None:
+    """Raise CrossingError where a kink lies between two points, given the values of all arguments at both."""
+    kink = crossed(kinks, before, after)
+    if kink is not None:
+        raise CrossingError(kink)
+
+
 def _pattern(kink: Kink, value: Array) -> Array:
     real = np.nan_to_num(value.real, nan=-1.0)  # -inf minus -inf: an entry masked out never wins
     return np.asarray(np.sign(real) if kink.kind == "sign" else real == 0)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import sympy
 
-from symbackprop.checking.comparison import norm_relative
+from symbackprop.checking.comparison import norm_of, norm_relative
 from symbackprop.checking.complex_step import STEP
-from symbackprop.checking.differences import GOOD_ENOUGH, STEPS, richardson
+from symbackprop.checking.differences import Differences, along_lines, richardson
 from symbackprop.checking.exact import DIGITS, ENTRIES, exact_values, is_rational
 from symbackprop.checking.expand import Expansion, OnKinkError, TooLargeError, t
-from symbackprop.checking.kernel_run import frozen, hyper_arguments
-from symbackprop.checking.kinks import Kink, crossed, touched
+from symbackprop.checking.kernel_run import attempt, fault_in, frozen, hyper_arguments
+from symbackprop.checking.kinks import crossed, stay_between, touched
 from symbackprop.checking.reference import Reference
 from symbackprop.checking.report import Row, Verdict
 from symbackprop.derivation.derived import DerivedGraph, derive_graph
@@ -61,53 +61,56 @@ class Products:
         """The kernel's product. Raises whatever the kernel raises."""
         given = {name: frozen(array, self.dtype) for name, array in direction.items()}
         found = self.kernel.hvp(self.params, given, self.inputs, hyper=hyper_arguments(self.reference.sample))
-        products = {name: np.array(array) for name, array in found.items()}
-        for name, array in self.params.items():
-            if name not in products:
-                raise ValueError(f"the kernel returned no product for {name}")
-            if products[name].shape != array.shape or products[name].dtype != np.dtype(self.dtype):
-                raise ValueError(f"the product of {name} has shape {products[name].shape} and dtype {products[name].dtype}")
-        return products
+        return {name: np.array(found[name]) for name in self.params if name in found}
+
+    def fault(self, products: Mapping[str, Array], name: str) -> str:
+        """What is wrong with the form of a parameter's product, or an empty text."""
+        return fault_in(products, self.reference.sample, name, self.dtype, "product")
 
 
 def product_rows(reference: Reference, kernel: Any) -> Iterator[Row]:
     """The comparisons at an ordinary sample."""
     label, names = reference.sample.label, reference.objective.parameters
-    try:
-        products = Products(reference, kernel)
-        hv, hu = products.along(products.v), products.along(products.u)
-        single = Products(reference, kernel, np.float32).along(products.v)
-    except Exception as problem:  # a kernel may raise anything; whatever it is, it is the finding
+    products, single = Products(reference, kernel), Products(reference, kernel, np.float32)
+    found, failure = attempt(lambda: (products.along(products.v), products.along(products.u), single.along(single.v)))
+    hv, hu, hv32 = found or ({}, {}, {})
+    faults = {
+        name: failure or products.fault(hv, name) or products.fault(hu, name) or single.fault(hv32, name) for name in names
+    }
+    if any(faults.values()):
         for name in names:
             for route in PRODUCT_TOLERANCES:
-                yield _row(name, route, label, None, Verdict.FAIL, f"{type(problem).__name__}: {problem}")
+                yield _row(name, route, label, None, Verdict.FAIL, faults[name] or "a product is missing or of another form")
         return
-    scale = max(reference.scale, float(np.sqrt(sum(np.sum(array**2) for array in hv.values()))))
+    scale = max(reference.scale, norm_of(hv))
     yield _symmetry(reference, products, hv, hu)
     yield _remainder(reference, products, hv)
     stepped, kink = _complex_step(reference, products.v)
     for name in names:
         lines = reference.lines[name]
-        found = lines @ hv[name].ravel()
-        for route, wanted, note in (
-            ("product, complex step", None if stepped is None else stepped[name], kink),
-            ("product, float32", hv[name], ""),
-        ):
-            other = found if route != "product, float32" else lines @ np.asarray(single[name], np.float64).ravel()
-            if wanted is None:
-                verdict = Verdict.KINK if note and reference.obstacle is None else Verdict.NOT_AVAILABLE
-                yield _row(name, route, label, None, verdict, note or reference.obstacle or "")
-            else:
-                yield _judged(name, route, label, norm_relative(other, lines @ wanted.ravel(), scale))
-        values, errors, usable, crossing = _differences(reference, name, lines, products.v)
-        error = norm_relative(found[usable], values[usable], scale)
-        route = "product, differences"
-        if error > PRODUCT_TOLERANCES[route] and np.linalg.norm((found - values)[usable]) <= 8 * np.linalg.norm(errors):
-            yield _row(name, route, label, None, Verdict.NOT_AVAILABLE, f"here the route is accurate to {error:.0e} only")
-        elif error <= PRODUCT_TOLERANCES[route] and not np.all(usable):
-            yield _row(name, route, label, None, Verdict.KINK, str(crossing))
+        seen, seen32 = lines @ hv[name].ravel(), lines @ hv32[name].astype(np.float64).ravel()
+        yield _judged(name, "product, float32", label, norm_relative(seen32, seen, scale))
+        if stepped is None:
+            verdict = Verdict.KINK if kink else Verdict.NOT_AVAILABLE
+            yield _row(name, "product, complex step", label, None, verdict, kink or reference.obstacle or "")
         else:
-            yield _judged(name, route, label, error)
+            error = norm_relative(seen, lines @ stepped[name].ravel(), scale)
+            yield _judged(name, "product, complex step", label, error)
+        yield _against_differences(reference, name, seen, products.v, scale)
+
+
+def _against_differences(reference: Reference, name: str, seen: Array, direction: Mapping[str, Array], scale: float) -> Row:
+    route, label = "product, differences", reference.sample.label
+    differences = _differences(reference, name, direction)
+    usable = differences.usable
+    error = norm_relative(seen[usable], differences.values[usable], scale)
+    if error > PRODUCT_TOLERANCES[route]:
+        doubt = float(np.linalg.norm(differences.errors[usable]))
+        if np.linalg.norm((seen - differences.values)[usable]) <= 8 * doubt:
+            return _row(name, route, label, None, Verdict.NOT_AVAILABLE, f"here the route is accurate to {error:.0e} only")
+    elif not np.all(usable):
+        return _row(name, route, label, None, Verdict.KINK, str(differences.kinks[0]))
+    return _judged(name, route, label, error)
 
 
 def _row(name: str, route: str, label: str, error: float | None, verdict: Verdict, note: str = "") -> Row:
@@ -122,9 +125,8 @@ def _judged(name: str, route: str, label: str, error: float) -> Row:
 def _symmetry(reference: Reference, products: Products, hv: dict[str, Array], hu: dict[str, Array]) -> Row:
     left = sum(float(np.sum(products.u[name] * hv[name])) for name in hv)
     right = sum(float(np.sum(products.v[name] * hu[name])) for name in hu)
-    size = [float(np.sqrt(sum(np.sum(a**2) for a in arrays.values()))) for arrays in (products.u, hv, products.v, hu)]
-    scale = max(size[0] * size[1], size[2] * size[3], np.finfo(np.float64).tiny)
-    return _judged(reference.objective.name, "product, symmetry", reference.sample.label, abs(left - right) / scale)
+    size = max(norm_of(products.u) * norm_of(hv), norm_of(products.v) * norm_of(hu), np.finfo(np.float64).tiny)
+    return _judged(reference.objective.name, "product, symmetry", reference.sample.label, abs(left - right) / size)
 
 
 def _remainder(reference: Reference, products: Products, hv: dict[str, Array]) -> Row:
@@ -168,57 +170,25 @@ def _gradients(reference: Reference) -> DerivedGraph:
     return derive_graph(reference.objective.model, batched=True)
 
 
-def _differences(
-    reference: Reference, name: str, lines: Array, direction: Mapping[str, Array]
-) -> tuple[Array, Array, Array, Kink | None]:
+def _differences(reference: Reference, name: str, direction: Mapping[str, Array]) -> Differences:
     """Second derivatives along the lines of one parameter and the direction; no derivative equation is used."""
     objective, sample = reference.objective, reference.sample
     here = objective.at(sample.values(), sample.sizes)
-    values, errors, usable = [], [], []
-    crossing: Kink | None = None
-    for line in lines:
-        step_line = line.reshape(sample.params[name].shape)
 
-        def slope(distance: float, line: Array = step_line) -> float:
-            moved = {n: a + distance * direction[n] for n, a in sample.params.items()}
-            if reference.obstacle is None:
-                there: dict[str, Any] = {**sample.values(), **moved, name: moved[name] + 1j * STEP * line}
-                seen = objective.at(there, sample.sizes, np.complex128)
-                _refuse(crossed(objective.kinks, here.arguments, [np.real(a) for a in seen.arguments]))
-                return float(seen.value.imag) / STEP
+    def value(distance: float, shift: Array, dtype: Any) -> Any:
+        """The objective where all parameters are moved along the direction, and the one by a shift beside."""
+        moved: dict[str, Any] = {n: a + distance * direction[n] for n, a in sample.params.items()}
+        seen = objective.at({**sample.values(), **moved, name: moved[name] + shift}, sample.sizes, dtype)
+        stay_between(objective.kinks, here.arguments, [np.real(argument) for argument in seen.arguments])
+        return seen.value
 
-            def along(s: float) -> float:
-                shifted = {**sample.values(), **moved, name: moved[name] + s * line}
-                seen = objective.at(shifted, sample.sizes)
-                _refuse(crossed(objective.kinks, here.arguments, seen.arguments))
-                return float(seen.value)
+    def along(line: Array) -> Callable[[float], float]:
+        step = line.reshape(sample.params[name].shape)
+        if reference.obstacle is None:
+            return lambda distance: float(value(distance, 1j * STEP * step, np.complex128).imag) / STEP
+        return lambda distance: richardson(lambda s: float(value(distance, s * step, np.float64)), 2.0**-6)[0]
 
-            return richardson(along, 2.0**-6)[0]
-
-        best = (0.0, float("inf"))
-        for step in STEPS:
-            try:
-                found = richardson(slope, step)
-            except _OnKink as problem:
-                crossing = problem.kink
-                continue
-            best = min(best, found, key=lambda pair: pair[1])
-            if best[1] <= GOOD_ENOUGH * max(abs(best[0]), 0.01 * abs(float(here.value))):
-                break
-        values.append(best[0])
-        errors.append(best[1] if np.isfinite(best[1]) else 0.0)
-        usable.append(bool(np.isfinite(best[1])))
-    return np.array(values), np.array(errors), np.array(usable, dtype=bool), crossing
-
-
-class _OnKink(Exception):  # noqa: N818  (control flow: a point of the line lies beyond a kink)
-    def __init__(self, kink: Kink) -> None:
-        self.kink = kink
-
-
-def _refuse(kink: Kink | None) -> None:
-    if kink is not None:
-        raise _OnKink(kink)
+    return along_lines(along, reference.lines[name], abs(float(here.value)))
 
 
 def tiny_product_rows(reference: Reference, kernel: Any) -> Iterator[Row]:
@@ -229,14 +199,14 @@ def tiny_product_rows(reference: Reference, kernel: Any) -> Iterator[Row]:
         for name in objective.parameters:
             yield _row(name, route, label, None, Verdict.TOO_LARGE, f"{entries:,} entries")
         return
-    try:
-        products = Products(reference, kernel)
-        hv = products.along(products.v)
-    except Exception as problem:
-        for name in objective.parameters:
-            yield _row(name, route, label, None, Verdict.FAIL, f"{type(problem).__name__}: {problem}")
+    products = Products(reference, kernel)
+    found, failure = attempt(lambda: products.along(products.v))
+    hv = found or {}
+    faults = {name: failure or products.fault(hv, name) for name in objective.parameters}
+    if any(faults.values()):
+        yield from (_row(name, route, label, None, Verdict.FAIL, fault) for name, fault in faults.items() if fault)
         return
-    scale = max(reference.scale, float(np.sqrt(sum(np.sum(array**2) for array in hv.values()))))
+    scale = max(reference.scale, norm_of(hv))
     rational = is_rational(objective, reference.sample)
     values = exact_values(reference.sample, rational=rational)
     v = {n: _exact(array) for n, array in products.v.items()}
@@ -245,15 +215,15 @@ def tiny_product_rows(reference: Reference, kernel: Any) -> Iterator[Row]:
         expansion = Expansion(objective.graph, values, reference.sample.sizes, None if rational else DIGITS)
         along_v = _bend(expansion, v, objective.name)
         for name in objective.parameters:
-            found, wanted = [], []
+            seen, wanted = [], []
             for _ in range(LINES):
                 line = np.asarray(rng.integers(-2, 3, size=hv[name].shape))
                 exact = _exact(line)
                 both = {**v, name: np.asarray(v[name] + exact, dtype=object)}
                 mixed = (_bend(expansion, both, objective.name) - along_v - _bend(expansion, {name: exact}, objective.name)) / 2
-                found.append(float(np.sum(line * hv[name])))
+                seen.append(float(np.sum(line * hv[name])))
                 wanted.append(float(mixed))
-            yield _judged(name, route, label, norm_relative(np.array(found), np.array(wanted), scale))
+            yield _judged(name, route, label, norm_relative(np.array(seen), np.array(wanted), scale))
     except TooLargeError as reason:
         yield from (_row(n, route, label, None, Verdict.TOO_LARGE, str(reason)) for n in objective.parameters)
     except OnKinkError as reason:

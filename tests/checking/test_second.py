@@ -94,6 +94,11 @@ def test_a_kernel_without_products_fails_and_says_why() -> None:
     assert not report.ok and any("hvp" in row.note for row in report.failures)
 
 
+def test_what_a_kernel_gives_beside_the_products_is_left_alone() -> None:
+    more = Wrong(small_kernel(), lambda found, direction, params: {**found, "time": np.ones(())})
+    assert sb.check(SMALL, samples=1, order=2, kernel=more).ok
+
+
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check", "ridge_regression", "--order", "2", "--samples", "1"]) == 0
     out = capsys.readouterr().out
