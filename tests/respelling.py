@@ -12,7 +12,7 @@ from fractions import Fraction
 from random import Random
 
 from symbackprop.graph.build import leaf
-from symbackprop.graph.names import Adjoint, adjoint_name, parse_name
+from symbackprop.graph.names import Adjoint, parse_name
 from symbackprop.graph.nodes import Leaf, Node
 from symbackprop.graph.walk import substitute, topological
 from symbackprop.language import syntax
@@ -225,7 +225,7 @@ def undone(equations: dict[str, Node], renamed: dict[str, str]) -> dict[str, Nod
 
     def old(name: str) -> str:
         parsed = parse_name(name)
-        return adjoint_name(old(parsed.of), old(parsed.by)) if isinstance(parsed, Adjoint) else renamed.get(name, name)
+        return Adjoint(old(parsed.of), old(parsed.by)).name if isinstance(parsed, Adjoint) else renamed.get(name, name)
 
     result = {}
     for name, node in equations.items():

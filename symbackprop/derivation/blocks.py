@@ -20,7 +20,7 @@ from symbackprop.errors import UsageError
 from symbackprop.graph.build import add, constant, contract, is_constant, pointwise, transpose
 from symbackprop.graph.lift import over_batch
 from symbackprop.graph.model import Equation
-from symbackprop.graph.names import Adjoint, Tangent, adjoint_name, diagonal_name, parse_name, tangent_name
+from symbackprop.graph.names import Adjoint, Diagonal, Tangent, parse_name
 from symbackprop.graph.nodes import Contraction, Indicator, Leaf, Node, Pointwise, Reduction, argument
 from symbackprop.graph.verify import verify
 from symbackprop.graph.walk import leaves, rewrite, substitute, topological
@@ -53,7 +53,7 @@ def batch_block(derived: DerivedGraph, row: str, column: str) -> DerivedGraph:
 
 def batch_diagonal(derived: DerivedGraph, name: str) -> DerivedGraph | None:
     """Return the same of a diagonal; None where that is no short equation."""
-    diagonal, result = with_diagonals(derived, [name]), diagonal_name(block_name(derived, name, name))
+    diagonal, result = with_diagonals(derived, [name]), Diagonal(block_name(derived, name, name)).name
     return _mean_over_examples(diagonal, result) if result in diagonal.graph.by_name else None
 
 
@@ -68,7 +68,7 @@ def _mean_over_examples(derived: DerivedGraph, name: str) -> DerivedGraph:
 def with_diagonals(derived: DerivedGraph, names: Sequence[str] | None = None) -> DerivedGraph:
     """Return a derivation that has products with the diagonals of their matrix, where those need no derivative of a value.
 
-    So it is for what enters last. `diagonal_name` is the name of each; names are the tensors (all, if None). Raises UsageError
+    So it is for what enters last. `Diagonal` is the name of each; names are the tensors (all, if None). Raises UsageError
     for one that there is not.
     """
     equations: dict[str, Equation] = {}
@@ -83,7 +83,7 @@ def with_diagonals(derived: DerivedGraph, names: Sequence[str] | None = None) ->
         known = replace(block.graph, equations=tuple(e for e in block.graph.equations if e is not whole))
         diagonal = Simplifier(known).simplify(node)
         equations |= {equation.name: equation for equation in before}
-        equations[diagonal_name(whole.name)] = Equation(diagonal_name(whole.name), diagonal)
+        equations[Diagonal(whole.name).name] = Equation(Diagonal(whole.name).name, diagonal)
     return _in_place_of_products(derived, "diagonal", "Diagonal", tuple(equations.values()))
 
 
@@ -99,15 +99,15 @@ def _in_place_of_products(derived: DerivedGraph, kind: str, title: str, equation
 
 def block_name(derived: DerivedGraph, row: str, column: str) -> str:
     """The name of a block: ∂²J/∂row∂column, or that of Q by the directions."""
-    return _jacobian_name(derived.products[row], tangent_name(column))
+    return _jacobian_name(derived.products[row], Tangent(column).name)
 
 
 def _jacobian_name(name: str, by: str) -> str:
     """The name of the derivative of a linear equation's value by a tangent; D[z] by D[W] is ∂z/∂W."""
     moved, along = parse_name(name), parse_name(by)
     if isinstance(moved, Tangent) and isinstance(along, Tangent):
-        return adjoint_name(moved.of, along.of)
-    return adjoint_name(name, by)
+        return Adjoint(moved.of, along.of).name
+    return Adjoint(name, by).name
 
 
 class _Block:

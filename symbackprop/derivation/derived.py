@@ -12,11 +12,10 @@ from symbackprop.graph.lift import batch_graph
 from symbackprop.graph.model import Equation, Graph, Model
 from symbackprop.graph.names import (
     Adjoint,
+    Cotangent,
     Diagonal,
-    adjoint_name,
+    Pairing,
     as_printed,
-    cotangent_name,
-    pairing_name,
     without_tangents,
 )
 from symbackprop.graph.nodes import Leaf
@@ -91,7 +90,7 @@ class DerivedGraph:
 
     def gradient_name(self, name: str) -> str:
         """The name of the derivative by a value of the model."""
-        return adjoint_name(self.above, name)
+        return Adjoint(self.above, name).name
 
     def gradient(self, name: str) -> Equation:
         """Return the equation of the derivative by a value. Raises UsageError where there is none."""
@@ -125,10 +124,10 @@ def derive_graph(
     if not graph.equations:
         raise UsageError("the model has no equation")
     target = model.objective or graph.equations[-1].name
-    above = target if model.objective else pairing_name(target)
+    above = target if model.objective else Pairing(target).name
     seed = None
     if model.objective is None:
-        seed = leaf("cotangent", cotangent_name(target), graph.reference(target).shape)
+        seed = leaf("cotangent", Cotangent(target).name, graph.reference(target).shape)
         graph = Graph((*graph.declarations, seed), graph.equations, graph.constraints)
     simplifier = Simplifier(graph)
     gradients = reverse(graph, target, tuple(names), seed, simplifier, above)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from symbackprop.derivation.rules import linearise
 from symbackprop.graph.build import add
 from symbackprop.graph.model import Equation, Graph
-from symbackprop.graph.names import tangent_name
+from symbackprop.graph.names import Tangent
 from symbackprop.graph.nodes import Leaf, Node
 from symbackprop.graph.verify import verify
 from symbackprop.graph.walk import topological
@@ -35,7 +35,7 @@ def forward(
     graph: Graph,
     tangents: Mapping[str, Leaf | None],
     simplify: Callable[[Equation], Equation] = lambda equation: equation,
-    naming: Callable[[str], str] = tangent_name,
+    naming: Callable[[str], str] = lambda name: Tangent(name).name,
 ) -> Graph:
     """Append the equations of the directional derivatives along ``tangents`` to the graph, after all others.
 

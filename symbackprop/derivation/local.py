@@ -14,7 +14,7 @@ from symbackprop.derivation.reverse import pull_back
 from symbackprop.graph.build import constant, contract, leaf, pointwise
 from symbackprop.graph.lift import lift
 from symbackprop.graph.model import Equation
-from symbackprop.graph.names import cotangent_name
+from symbackprop.graph.names import Cotangent
 from symbackprop.graph.nodes import Indicator, Leaf, Node, Pointwise, argument
 from symbackprop.graph.operations import identity
 from symbackprop.graph.sizes import Shape
@@ -25,7 +25,7 @@ from symbackprop.simplify.engine import Simplifier
 def local_derivatives(equation: Equation, active: frozenset[str], simplifier: Simplifier) -> dict[str, Node]:
     """Return the derivatives of an equation's value by the active leaves in it: axes of the value, then axes of the leaf."""
     shape = equation.node.shape
-    cotangent = leaf("cotangent", cotangent_name(equation.name), shape)
+    cotangent = leaf("cotangent", Cotangent(equation.name).name, shape)
     derivatives = {}
     for source, sent_back in pull_back(equation.node, cotangent, active).items():
         node = over_columns(simplifier.simplify(sent_back), {cotangent: unit(shape)}, shape)

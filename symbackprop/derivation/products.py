@@ -21,7 +21,7 @@ from symbackprop.graph.analysis import has_kink
 from symbackprop.graph.build import add, constant, is_constant, leaf, pointwise, scale, terms_of
 from symbackprop.graph.lift import mean_over_leading
 from symbackprop.graph.model import Equation, Graph, Model
-from symbackprop.graph.names import adjoint_name, data_term_name, quadratic_name, tangent_name
+from symbackprop.graph.names import Adjoint, DataTerm, Quadratic, Tangent
 from symbackprop.graph.nodes import Leaf, Node, Pointwise, argument
 from symbackprop.graph.verify import verify
 from symbackprop.graph.walk import leaves, substitute
@@ -46,11 +46,11 @@ def with_products(derived: DerivedGraph, curvature: str = "hessian") -> DerivedG
 def with_next_order(derived: DerivedGraph) -> DerivedGraph:
     """Return the derivation with its products differentiated once more along the same direction."""
     section = Section("next", "The same, differentiated once more along the direction", ())
-    return _along(derived, section, {name: tangent_name(product) for name, product in derived.products.items()})
+    return _along(derived, section, {name: Tangent(product).name for name, product in derived.products.items()})
 
 
 def _hessian(derived: DerivedGraph) -> DerivedGraph:
-    products = {name: tangent_name(derived.gradient_name(name)) for name in derived.wrt}
+    products = {name: Tangent(derived.gradient_name(name)).name for name in derived.wrt}
     return _along(derived, Section("hessian", "Hessian-vector product", ()), products)
 
 
@@ -66,7 +66,7 @@ def _along(derived: DerivedGraph, section: Section, products: dict[str, str]) ->
 
 
 def _directions(derived: DerivedGraph) -> dict[str, Leaf | None]:
-    return {name: leaf("tangent", tangent_name(name), derived.graph.reference(name).shape) for name in derived.wrt}
+    return {name: leaf("tangent", Tangent(name).name, derived.graph.reference(name).shape) for name in derived.wrt}
 
 
 def _with(
@@ -120,7 +120,7 @@ def _empirical_fisher(derived: DerivedGraph) -> DerivedGraph:
     if model is not derived.model:
         derived = derive_graph(model, derived.wrt, batched=derived.batched)
     moved = _tangents(derived)
-    tangent = moved.by_name.get(tangent_name(term))
+    tangent = moved.by_name.get(Tangent(term).name)
     if tangent is None:
         raise UsageError(f"no parameter moves the part of {derived.target} that the data enter: its Fisher matrix is 0")
     square = pointwise(argument(0) ** 2 / 2, [(tangent.reference, tuple(range(tangent.node.rank)))], tangent.node.shape)
@@ -153,12 +153,12 @@ def _curvature_of_outputs(
     network = moved.needed_for(frozenset(outputs)) - frozenset(moved.declared)
     held: dict[str, Leaf | None] = {}
     for name in network:
-        held |= {name: None, tangent_name(name): None}
+        held |= {name: None, Tangent(name).name: None}
     for name in outputs:
-        tangent = moved.by_name.get(tangent_name(name))
+        tangent = moved.by_name.get(Tangent(name).name)
         held[name] = tangent.reference if tangent else None
     again = forward(moved, {**directions, **held})
-    second = again.by_name.get(tangent_name(tangent_name(derived.target)))
+    second = again.by_name.get(Tangent(Tangent(derived.target).name).name)
     if second is None:
         return constant(0, ())
     spelled: dict[Node, Node] = {}
@@ -171,7 +171,7 @@ def _curvature_of_outputs(
 def _gradient_of(derived: DerivedGraph, moved: Graph, form: Node, section: Section) -> DerivedGraph:
     """Append the gradient of a quadratic form by the direction: the product with its matrix."""
     simplifier = Simplifier(moved)
-    name = quadratic_name(derived.target)
+    name = Quadratic(derived.target).name
     quadratic = Equation(name, simplifier.simplify(form))
     directions = {key: leaf for key, leaf in _directions(derived).items() if leaf is not None}
     whole = replace(moved, equations=(*moved.equations, quadratic))
@@ -181,7 +181,7 @@ def _gradient_of(derived: DerivedGraph, moved: Graph, form: Node, section: Secti
     graph = replace(derived.graph, declarations=declared, equations=(*derived.graph.equations, *new))
     contributions = {key: terms for key, terms in gradients.contributions.items() if terms}
     derived = replace(derived, contributions={**derived.contributions, **contributions})
-    products = {key: adjoint_name(name, leaf.name) for key, leaf in directions.items()}
+    products = {key: Adjoint(name, leaf.name).name for key, leaf in directions.items()}
     return _with(derived, graph, section, products, (name,))
 
 
@@ -199,7 +199,7 @@ def with_data_term(model: Model) -> tuple[Model, str]:
     moved = [term for term in terms if any(leaf.name in fed for leaf in leaves(term))]
     if len(moved) == 1 and isinstance(moved[0], Leaf):
         return model, moved[0].name
-    term = Equation(data_term_name(objective), add(moved, ()))
+    term = Equation(DataTerm(objective).name, add(moved, ()))
     rest = [other for other in terms if other not in moved]
     equations: list[Equation] = []
     for equation in graph.equations:

@@ -10,7 +10,7 @@ import sympy
 from symbackprop.derivation.rules import linearise
 from symbackprop.graph.build import add, constant, is_constant
 from symbackprop.graph.model import Equation, Graph
-from symbackprop.graph.names import adjoint_name
+from symbackprop.graph.names import Adjoint
 from symbackprop.graph.nodes import Leaf, Node
 from symbackprop.graph.verify import verify
 from symbackprop.graph.walk import topological
@@ -93,7 +93,7 @@ def reverse(
     def finish(leaf: Leaf, indices: tuple[str, ...]) -> Node:
         terms = tuple(consumers.pop(leaf.name, ()))
         total = start if leaf.name == target else add([term.node for term in terms], leaf.shape)
-        equation = simplify(Equation(adjoint_name(above, leaf.name), total, indices))
+        equation = simplify(Equation(Adjoint(above, leaf.name).name, total, indices))
         equations.append(equation)
         contributions[equation.name] = terms
         value_of[equation.name] = leaf.name

@@ -3,95 +3,73 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 
 @dataclass(frozen=True)
 class Adjoint:
-    """The name of a gradient: of a scalar ``of`` by ``by``."""
+    """The gradient of a scalar ``of`` by ``by``; derived names inside its name stand in parentheses."""
 
     of: str
     by: str
 
-
-@dataclass(frozen=True)
-class Tangent:
-    """The name of a directional derivative of ``of``."""
-
-    of: str
+    @property
+    def name(self) -> str:
+        """``∂J/∂z``."""
+        return f"∂{_atom(self.of)}/∂{_atom(self.by)}"
 
 
 @dataclass(frozen=True)
-class Cotangent:
-    """The name of a given cotangent of ``of``."""
+class OfOne:
+    """What is derived of one value ``of``, whose name stands between a prefix and a suffix."""
 
     of: str
+    prefix: ClassVar[str]
+    suffix: ClassVar[str] = "]"
+
+    @property
+    def name(self) -> str:
+        """The name of the derived value."""
+        return f"{self.prefix}{self.of}{self.suffix}"
 
 
-@dataclass(frozen=True)
-class Pairing:
-    """The name of the scalar <G, y> of a value ``of`` with its given cotangent: what a vector-Jacobian product differentiates."""
+class Tangent(OfOne):
+    """The directional derivative, printed as a z with a dot."""
 
-    of: str
-
-
-@dataclass(frozen=True)
-class Quadratic:
-    """The name of half the second derivative, along the direction, of a model of the objective ``of`` (Gauss-Newton, Fisher)."""
-
-    of: str
+    prefix = "D["
 
 
-@dataclass(frozen=True)
-class DataTerm:
-    """The name of the part of the objective ``of`` that depends on the data, where its author gave it none."""
+class Cotangent(OfOne):
+    """The open cotangent of a value of a model without an objective."""
 
-    of: str
-
-
-@dataclass(frozen=True)
-class Diagonal:
-    """The name of the diagonal of a block ``of`` second derivatives."""
-
-    of: str
+    prefix = "G["
 
 
-Meaning: TypeAlias = str | Adjoint | Tangent | Cotangent | Pairing | Quadratic | DataTerm | Diagonal
+class Pairing(OfOne):
+    """The scalar <G, y> of a value with its open cotangent: what a vector-Jacobian product differentiates."""
+
+    prefix, suffix = "⟨G, ", "⟩"
 
 
-def adjoint_name(of: str, by: str) -> str:
-    """``∂J/∂z``; derived names inside it stand in parentheses."""
-    return f"∂{_atom(of)}/∂{_atom(by)}"
+class Quadratic(OfOne):
+    """Half the second derivative of a model of the objective along the direction (Gauss-Newton, Fisher)."""
+
+    prefix = "Q["
 
 
-def tangent_name(of: str) -> str:
-    """``D[z]``, printed as a z with a dot."""
-    return f"D[{of}]"
+class DataTerm(OfOne):
+    """The part of the objective that depends on the data, where its author gave it no name."""
+
+    prefix = "ℓ["
 
 
-def cotangent_name(of: str) -> str:
-    """``G[y]``: the open cotangent of a model without an objective."""
-    return f"G[{of}]"
+class Diagonal(OfOne):
+    """The diagonal of a block of second derivatives, in the shape of its tensor."""
+
+    prefix = "diag["
 
 
-def pairing_name(of: str) -> str:
-    """``⟨G, y⟩``: the inner product of a value with its open cotangent, whose gradients a vector-Jacobian product gives."""
-    return f"⟨G, {of}⟩"
-
-
-def quadratic_name(of: str) -> str:
-    """``Q[J]``: what a Gauss-Newton or Fisher product is the gradient of, by the direction."""
-    return f"Q[{of}]"
-
-
-def data_term_name(of: str) -> str:
-    """``ℓ[J]``: the part of the objective that depends on the data."""
-    return f"ℓ[{of}]"
-
-
-def diagonal_name(of: str) -> str:
-    """``diag[∂(∂J/∂W)/∂W]``: the diagonal of a block, in the shape of its tensor."""
-    return f"diag[{of}]"
+Meaning: TypeAlias = str | Adjoint | OfOne
 
 
 def without_tangents(name: str) -> tuple[str, int]:
@@ -105,7 +83,7 @@ def without_tangents(name: str) -> tuple[str, int]:
 def with_tangents(name: str, count: int) -> str:
     """Return the name of the tangent's tangent, and so on, ``count`` times."""
     for _ in range(count):
-        name = tangent_name(name)
+        name = Tangent(name).name
     return name
 
 
@@ -115,18 +93,9 @@ def _atom(name: str) -> str:
 
 def parse_name(name: str) -> Meaning:
     """Return the structure of a derived name, or the name itself."""
-    if name.startswith("D[") and name.endswith("]"):
-        return Tangent(name[2:-1])
-    if name.startswith("G[") and name.endswith("]"):
-        return Cotangent(name[2:-1])
-    if name.startswith("Q[") and name.endswith("]"):
-        return Quadratic(name[2:-1])
-    if name.startswith("diag[") and name.endswith("]"):
-        return Diagonal(name[5:-1])
-    if name.startswith("ℓ[") and name.endswith("]"):
-        return DataTerm(name[2:-1])
-    if name.startswith("⟨G, ") and name.endswith("⟩"):
-        return Pairing(name[4:-1])
+    for kind in OfOne.__subclasses__():
+        if name.startswith(kind.prefix) and name.endswith(kind.suffix):
+            return kind(name[len(kind.prefix) : -len(kind.suffix)])
     if name.startswith("∂"):
         depth = 0
         for position, character in enumerate(name):
@@ -135,6 +104,15 @@ def parse_name(name: str) -> Meaning:
             if character == "/" and depth == 0:
                 return Adjoint(_bare(name[1:position]), _bare(name[position + 2 :]))
     return name
+
+
+def mentions(name: str, kind: type[OfOne]) -> bool:
+    """Tell whether a derived name is one of a kind, or is made of one."""
+    meaning = parse_name(name)
+    if isinstance(meaning, str):
+        return False
+    inner = (meaning.of, meaning.by) if isinstance(meaning, Adjoint) else (meaning.of,)
+    return isinstance(meaning, kind) or any(mentions(part, kind) for part in inner)
 
 
 def as_printed(name: str) -> Meaning:

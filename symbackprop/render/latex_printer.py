@@ -8,19 +8,7 @@ from dataclasses import replace
 
 import sympy
 
-from symbackprop.graph.names import (
-    Adjoint,
-    Cotangent,
-    DataTerm,
-    Diagonal,
-    Pairing,
-    Quadratic,
-    Tangent,
-    as_printed,
-    cotangent_name,
-    parse_name,
-    without_tangents,
-)
+from symbackprop.graph.names import Adjoint, as_printed, parse_name
 from symbackprop.render import formula as f
 from symbackprop.render.printing import ARGUMENT, ATOM, HADAMARD, POWER, PRODUCT, SPELLED_OUT, SUM, Printed, Printer
 from symbackprop.render.symbols import dotted, escape, latex_name, parts
@@ -40,44 +28,42 @@ class LatexPrinter(Printer):
 
     # ------------------------------------------------------------ names
 
-    def name(self, name: str, rank: int, plain: bool = False) -> str:
-        """A name, or a derived name; ``plain`` spells a δ out."""
-        meaning = as_printed(name)
-        if isinstance(meaning, Adjoint):
-            first = as_printed(meaning.of)
-            if isinstance(first, Adjoint):
-                above, ranks = self.name(first.of, 0), self.style.rank
-                other, below = (self.name(by, ranks(by)) for by in (first.by, meaning.by))
-                if self.style.notation == "nabla":
-                    return f"\\nabla^2_{{{other}, {below}}} {above}"
-                return f"\\frac{{\\partial^2 {above}}}{{\\partial {other} \\, \\partial {below}}}"
-            above, below = self.name(meaning.of, self.style.rank(meaning.of)), self.name(meaning.by, rank)
-            if self.style.notation == "nabla":
-                return f"\\nabla_{{{below}}} {above}"
-            objective, dots = without_tangents(meaning.of)
-            delta = self.style.notation == "delta" and meaning.by in self.style.preactivations and not plain
-            if delta and not isinstance(parse_name(objective), Quadratic):
-                return self._delta(meaning.by, rank, dots)
-            return f"\\frac{{\\partial {above}}}{{\\partial {below}}}"
-        if isinstance(meaning, Tangent):
-            inner, dots = without_tangents(name)
-            if not isinstance(parse_name(inner), str):
-                return dotted(self.name(inner, rank), dots)
-            return latex_name(self.style.capitals(inner), rank, dots)
-        if isinstance(meaning, Diagonal):
-            return f"\\operatorname{{diag}} {self.bracketed(self.name(meaning.of, rank))}"
-        if isinstance(meaning, Quadratic | DataTerm):
-            core, word = ("Q", "Q") if isinstance(meaning, Quadratic) else ("\\ell", "ell")
-            return core if word not in self.style.taken else f"{core}_{{{self.name(meaning.of, 0)}}}"
-        if isinstance(meaning, Cotangent):
-            core = "\\mathbf{G}" if rank else "G"
-            return core if "G" not in self.style.taken else f"{core}_{{{self.name(meaning.of, rank)}}}"
-        if isinstance(meaning, Pairing):
-            given, of = f.Symbol(cotangent_name(meaning.of), 2), f.Symbol(meaning.of, 2)
-            return f"\\langle {self.show(given)}, {self.show(of)} \\rangle"
-        return latex_name(self.style.capitals(meaning), rank)
+    def own(self, name: str, rank: int) -> str:
+        """A name of the model."""
+        return latex_name(name, rank)
 
-    def _delta(self, by: str, rank: int, dots: int = 0) -> str:
+    def letter(self, word: str, rank: int) -> str:
+        """The letter of a derived value, bold where it has axes."""
+        return latex_name(word, rank)
+
+    def subscripted(self, base: str, subscripts: str) -> str:
+        """A name with subscripts, in brackets where it has some."""
+        return f"{self.bracketed(base) if '_' in base else base}_{{{subscripts}}}"
+
+    def diagonal(self, matrix: str) -> str:
+        """The diagonal of a matrix."""
+        return f"\\operatorname{{diag}} {self.bracketed(matrix)}"
+
+    def pairing(self, cotangent: str, value: str) -> str:
+        """The inner product of a value and its cotangent."""
+        return f"\\langle {cotangent}, {value} \\rangle"
+
+    def partial(self, above: str, below: Sequence[str]) -> str:
+        """A derivative of first or second order as a quotient of ∂."""
+        order, under = "^2" if len(below) == 2 else "", " \\, ".join(f"\\partial {by}" for by in below)
+        return f"\\frac{{\\partial{order} {above}}}{{{under}}}"
+
+    def nabla(self, above: str, below: Sequence[str]) -> str:
+        """The same with ∇."""
+        return f"\\nabla{'^2' if len(below) == 2 else ''}_{{{', '.join(below)}}} {above}"
+
+    def tangent(self, name: str, dots: int, rank: int) -> str:
+        """A value with a dot over its letter for each tangent."""
+        if isinstance(parse_name(name), str):
+            return latex_name(self.style.capitals(name), rank, dots)
+        return dotted(self.name(name, rank), dots)
+
+    def delta(self, by: str, rank: int, dots: int) -> str:
         """δ with the number of its layer where the name is z1 and no other value could be meant, else with the name."""
         core = dotted("\\boldsymbol{\\delta}" if rank else "\\delta", dots)
         p = parts(by)
@@ -106,15 +92,12 @@ class LatexPrinter(Printer):
             base = self.name(x.base.name, 0)
             if base.startswith("\\frac"):
                 above = self.name(meaning.of, 0)
-                return f"\\frac{{\\partial {above}}}{{\\partial {self._subscripted(self.name(meaning.by, 0), subscripts)}}}", POWER
+                return f"\\frac{{\\partial {above}}}{{\\partial {self.subscripted(self.name(meaning.by, 0), subscripts)}}}", POWER
             if "\\delta" in base[:12]:
-                return self._subscripted(base, subscripts), POWER
+                return self.subscripted(base, subscripts), POWER
             return f"{self.bracketed(base)}_{{{subscripts}}}", ATOM
-        text = self._subscripted(self.name(x.base.name, 0), subscripts)
+        text = self.subscripted(self.name(x.base.name, 0), subscripts)
         return text, POWER if "^" in text else ATOM
-
-    def _subscripted(self, base: str, subscripts: str) -> str:
-        return f"{self.bracketed(base) if '_' in base else base}_{{{subscripts}}}"
 
     def _slope(self, x: f.Slope) -> Printed:
         return f"\\frac{{\\partial {self.show(x.of)}}}{{\\partial {self.show(x.by)}}}", POWER

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 import sympy
 
 from symbackprop.render import formula as f
+from symbackprop.render.naming import NamePrinter
 
 SUM, HADAMARD, PRODUCT, POWER, ATOM = range(5)
 """How tightly a formula binds, loosest first."""
@@ -24,29 +24,12 @@ Printed = tuple[str, int]
 """Text, and how tightly it binds."""
 
 
-@dataclass(frozen=True)
-class Style:
-    """How names are shown: ``notation`` of gradients, the capital of a stacked value, and which values take a δ.
-
-    taken holds the names of the model, of which no sign may be the look-alike; rank gives that of a named value.
-    """
-
-    notation: str = "partial"
-    capitals: Callable[[str], str] = staticmethod(lambda name: name)
-    preactivations: frozenset[str] = frozenset()
-    taken: frozenset[str] = frozenset()
-    rank: Callable[[str], int] = staticmethod(lambda name: 0)
-
-
-class Printer(ABC):
+class Printer(NamePrinter):
     """Prints formulas; every class of formula has a method of its name in small letters."""
 
     minus: ClassVar[str] = "-"
     hadamard_sign: ClassVar[str]
     kronecker_sign: ClassVar[str]
-
-    def __init__(self, style: Style) -> None:
-        self.style = style
 
     def show(self, formula: f.Formula, level: int = SUM) -> str:
         """Return the formula, in brackets where it binds less tightly than ``level`` asks."""

@@ -16,7 +16,8 @@ from symbackprop.graph.nodes import Leaf, Pointwise
 from symbackprop.graph.sizes import Shape
 from symbackprop.graph.walk import topological
 from symbackprop.render.formula import Entry, Formula, Index, Symbol
-from symbackprop.render.printing import Style, decimal
+from symbackprop.render.naming import Style
+from symbackprop.render.printing import decimal
 from symbackprop.render.spelling import Spelling
 from symbackprop.render.text_printer import TextPrinter
 from symbackprop.render.writer import Forms, stacked_capitals

@@ -7,9 +7,22 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from symbackprop.graph.names import Adjoint, Cotangent, DataTerm, Diagonal, Pairing, Quadratic, Tangent, parse_name
+from symbackprop.graph.names import (
+    Adjoint,
+    Cotangent,
+    DataTerm,
+    Diagonal,
+    OfOne,
+    Pairing,
+    Quadratic,
+    Tangent,
+    parse_name,
+)
 from symbackprop.language.vocabulary import RESERVED, canonical_name
 
+_PREFIXES: Mapping[type[OfOne], str] = {
+    Tangent: "dot_", Pairing: "G", Diagonal: "diag_", Quadratic: "Q", DataTerm: "data_"
+}  # fmt: skip
 _WORD = re.compile(r"[A-Za-zΑ-ω][A-Za-z0-9_Α-ω]*")
 
 
@@ -65,16 +78,10 @@ def _plain(name: str, capitals: Mapping[str, str] = MappingProxyType({})) -> str
     meaning = parse_name(name)
     if isinstance(meaning, Adjoint):
         return f"d{_plain(meaning.of, capitals)}_d{_plain(meaning.by, capitals)}"
-    if isinstance(meaning, Tangent):
-        return f"dot_{_plain(meaning.of, capitals)}"
     if isinstance(meaning, Cotangent):
         return "G"
-    if isinstance(meaning, Pairing):
-        return f"G{_plain(meaning.of, capitals)}"
-    if isinstance(meaning, Diagonal):
-        return f"diag_{_plain(meaning.of, capitals)}"
-    if isinstance(meaning, Quadratic | DataTerm):
-        return f"{'Q' if isinstance(meaning, Quadratic) else 'data_'}{_plain(meaning.of, capitals)}"
+    if isinstance(meaning, OfOne):
+        return _PREFIXES[type(meaning)] + _plain(meaning.of, capitals)
     meaning = capitals.get(meaning, meaning)
     word = canonical_name(unicodedata.normalize("NFC", meaning).replace("∂", "d_"))
     word = word.translate(str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789"))

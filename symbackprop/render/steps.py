@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from symbackprop.derivation.local import local_derivatives
 from symbackprop.derivation.reverse import Contribution
 from symbackprop.graph.model import Equation, Graph
-from symbackprop.graph.names import adjoint_name, cotangent_name
+from symbackprop.graph.names import Adjoint, Cotangent
 from symbackprop.graph.nodes import Node
 from symbackprop.render.build import add, chain, hadamard, transpose
 from symbackprop.render.forms import NoMatrixForm
@@ -66,14 +66,14 @@ class Steps:
         """The symbol of the derivative by a value; that of a target without an objective is given."""
         rank = self.derived.graph.reference(name).rank
         if name == self.derived.target and self.derived.model.objective is None:
-            return Symbol(cotangent_name(name), rank, "cotangent")
-        return Symbol(adjoint_name(self.derived.above, name), rank)
+            return Symbol(Cotangent(name).name, rank, "cotangent")
+        return Symbol(Adjoint(self.derived.above, name).name, rank)
 
     def _is_objective(self, name: str) -> bool:
         return name == self.derived.target == self.derived.model.objective
 
     def _contributions(self, name: str) -> list[Contribution]:
-        found = self.derived.contributions.get(adjoint_name(self.derived.above, name), ())
+        found = self.derived.contributions.get(Adjoint(self.derived.above, name).name, ())
         return sorted(found, key=lambda term: self.writer.number[term.consumer])
 
     def _local(self, consumer: str, name: str) -> Node:

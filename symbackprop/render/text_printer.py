@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import sympy
 
-from symbackprop.graph.names import (
-    Adjoint,
-    Cotangent,
-    DataTerm,
-    Diagonal,
-    Pairing,
-    Quadratic,
-    Tangent,
-    as_printed,
-    cotangent_name,
-    parse_name,
-    without_tangents,
-)
+from symbackprop.graph.names import with_tangents
 from symbackprop.graph.sizes import Size
 from symbackprop.render import formula as f
 from symbackprop.render.build import weight
+from symbackprop.render.naming import Style
 from symbackprop.render.printing import (
     ARGUMENT,
     ATOM,
@@ -34,7 +24,6 @@ from symbackprop.render.printing import (
     SUM,
     Printed,
     Printer,
-    Style,
 )
 from symbackprop.render.spelling import Spelling
 from symbackprop.render.symbols import text_name
@@ -83,55 +72,56 @@ class TextPrinter(Printer):
 
     # ------------------------------------------------------------ names
 
-    def name(self, name: str, plain: bool = False) -> str:
-        """A name, or a derived name: ∂J/∂z, ż; ``plain`` spells a δ out."""
-        if self.spelling is not None:
-            return self.spelling.tensor(name)
-        meaning = as_printed(name)
-        if isinstance(meaning, Adjoint):
-            below, first = self.name(meaning.by), as_printed(meaning.of)
-            if isinstance(first, Adjoint):
-                above, other = self.name(first.of), self.name(first.by)
-                if self.style.notation == "nabla":
-                    return f"∇²_{other},{below} {above}"
-                return f"∂²{_grouped(above)}/∂{_grouped(other)}∂{_grouped(below)}"
-            if self.style.notation == "nabla":
-                return f"∇_{below} {self.name(meaning.of)}"
-            objective, dots = without_tangents(meaning.of)
-            delta = self.style.notation == "delta" and meaning.by in self.style.preactivations and not plain
-            if delta and dots < len(DOTS) and not isinstance(parse_name(objective), Quadratic):
-                return f"δ{DOTS[dots]}_{below}"
-            return f"∂{_grouped(self.name(meaning.of))}/∂{_grouped(below)}"
-        if isinstance(meaning, Tangent):
-            return self._dotted(name)
-        if isinstance(meaning, Diagonal):
-            return f"diag({self.name(meaning.of)})"
-        if isinstance(meaning, Quadratic):
-            return "Q" if "Q" not in self.style.taken else f"Q_{self.name(meaning.of)}"
-        if isinstance(meaning, DataTerm):
-            return "ℓ" if "ell" not in self.style.taken else f"ℓ_{self.name(meaning.of)}"
-        if isinstance(meaning, Cotangent):
-            return "G" if "G" not in self.style.taken else f"G_{self.name(meaning.of)}"
-        if isinstance(meaning, Pairing):
-            return f"⟨{self.name(cotangent_name(meaning.of))}, {self.name(meaning.of)}⟩"
-        return text_name(self.style.capitals(meaning))
+    def name(self, name: str, rank: int = 0, plain: bool = False) -> str:
+        """Return a name as it is read, or as it is typed."""
+        return super().name(name, rank, plain) if self.spelling is None else self.spelling.tensor(name)
 
-    def _dotted(self, name: str) -> str:
+    def own(self, name: str, rank: int) -> str:
+        """A name of the model."""
+        return text_name(name)
+
+    def letter(self, word: str, rank: int) -> str:
+        """The letter of a derived value."""
+        return "ℓ" if word == "ell" else word
+
+    def subscripted(self, base: str, subscripts: str) -> str:
+        """A name with subscripts."""
+        return f"{base}_{subscripts}"
+
+    def diagonal(self, matrix: str) -> str:
+        """The diagonal of a matrix."""
+        return f"diag({matrix})"
+
+    def pairing(self, cotangent: str, value: str) -> str:
+        """The inner product of a value and its cotangent."""
+        return f"⟨{cotangent}, {value}⟩"
+
+    def partial(self, above: str, below: Sequence[str]) -> str:
+        """A derivative of first or second order as a quotient of ∂."""
+        order = "²" if len(below) == 2 else ""
+        return f"∂{order}{_grouped(above)}/{''.join(f'∂{_grouped(by)}' for by in below)}"
+
+    def nabla(self, above: str, below: Sequence[str]) -> str:
+        """The same with ∇."""
+        return f"∇{'²' if len(below) == 2 else ''}_{','.join(below)} {above}"
+
+    def delta(self, by: str, rank: int, dots: int) -> str:
+        """A gradient as a δ, as long as there are dots for it."""
+        return f"δ{DOTS[dots]}_{self.name(by)}" if dots < len(DOTS) else ""
+
+    def tangent(self, name: str, dots: int, rank: int) -> str:
         """A letter (and what stands beside it) with a dot for each tangent, unless that is another value's name."""
-        inner, count = without_tangents(name)
-        shown = self.name(inner)
-        dotted = unicodedata.normalize("NFC", shown[:1] + DOTS[count] + shown[1:]) if count < len(DOTS) else ""
+        shown = self.name(name)
+        dotted = unicodedata.normalize("NFC", shown[:1] + DOTS[dots] + shown[1:]) if dots < len(DOTS) else ""
         alike = {text_name(other) for other in self.style.taken}
         if dotted and re.fullmatch(r"[^\W\d_](\d*|_\w+)", shown) and dotted not in alike:
             return dotted
-        for _ in range(count):
-            shown = f"D[{shown}]"
-        return shown
+        return with_tangents(shown, dots)
 
     def _symbol(self, x: f.Symbol) -> Printed:
         if x.kind == ARGUMENT:
             return (text_name(x.name) if self.spelling is None else x.name), ATOM
-        text = self.name(x.name, x.kind == SPELLED_OUT)
+        text = self.name(x.name, plain=x.kind == SPELLED_OUT)
         whole = text.startswith(("⟨", "diag("))
         return text, PRODUCT if not whole and ("/" in text or " " in text) else ATOM
 

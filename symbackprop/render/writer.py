@@ -10,7 +10,7 @@ import sympy
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.functions.scalar import ScalarFunction
 from symbackprop.graph.model import Equation, Model
-from symbackprop.graph.names import Adjoint, Tangent, parse_name, without_tangents
+from symbackprop.graph.names import Adjoint, Diagonal, Quadratic, Tangent, mentions, parse_name, without_tangents
 from symbackprop.graph.nodes import Leaf, Node, Pointwise
 from symbackprop.graph.sizes import Shape
 from symbackprop.graph.walk import topological
@@ -21,7 +21,8 @@ from symbackprop.render.index_form import IndexForm
 from symbackprop.render.kronecker_form import KroneckerForm
 from symbackprop.render.latex_printer import LatexPrinter
 from symbackprop.render.matrix_form import MatrixForm
-from symbackprop.render.printing import ARGUMENT, SPELLED_OUT, Style
+from symbackprop.render.naming import Style
+from symbackprop.render.printing import ARGUMENT, SPELLED_OUT
 from symbackprop.render.scalar_form import ScalarForm
 from symbackprop.render.text_printer import TextPrinter
 
@@ -170,8 +171,10 @@ class Writer:
         """How to read Kronecker products, and what Q is where its equation is not shown."""
         equations = [equation for section in self.derived.further for equation in section.equations]
         stacked = any(isinstance(part, Kronecker) for e in equations for part in parts(self.line(e).right))
-        unexplained = any("Q[" in e.name for e in equations) and not any(e.name.startswith("Q[") for e in equations)
-        shown = sum(e.name.startswith("diag[") for e in equations)
+        meanings = [parse_name(equation.name) for equation in equations]
+        used = any(mentions(equation.name, Quadratic) for equation in equations)
+        unexplained = used and not any(isinstance(meaning, Quadratic) for meaning in meanings)
+        shown = sum(isinstance(meaning, Diagonal) for meaning in meanings)
         probed = self.derived.further[-1].kind == "diagonal" and shown < len(self.derived.wrt) if self.derived.further else False
         return [*([_PROBED] if probed else []), *([_QUADRATIC] if unexplained else []), *([_STACKED] if stacked else [])]
 

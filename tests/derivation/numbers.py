@@ -14,7 +14,7 @@ from symbackprop.graph.build import add, contract, leaf
 from symbackprop.graph.evaluate import evaluate
 from symbackprop.graph.lift import batch_graph
 from symbackprop.graph.model import Equation, Graph, Model
-from symbackprop.graph.names import adjoint_name, tangent_name
+from symbackprop.graph.names import Adjoint, Tangent
 from symbackprop.graph.nodes import Leaf, Node
 from symbackprop.simplify.engine import Simplifier
 
@@ -44,7 +44,7 @@ def gradients(
     model: Model, graph: Graph, values: Values, sizes: Mapping[str, int], dtype: Any = np.float64
 ) -> dict[str, Array]:
     result = evaluate(graph, values, sizes, dtype)
-    return {name: result[adjoint_name(objective(model), name)] for name in model.parameters}
+    return {name: result[Adjoint(objective(model), name).name] for name in model.parameters}
 
 
 def direction_for(model: Model, values: Values, seed: int) -> dict[str, Array]:
@@ -72,7 +72,7 @@ def forward_over_reverse(model: Model, graph: Graph) -> Graph:
 
 
 def product_name(model: Model, name: str) -> str:
-    return tangent_name(adjoint_name(objective(model), name))
+    return Tangent(Adjoint(objective(model), name).name).name
 
 
 def inner_product(left: Node, right: Node) -> Node:
@@ -85,7 +85,7 @@ def reverse_over_reverse(model: Model, graph: Graph) -> tuple[Graph, str]:
     directions = tangents_for(model, graph)
     total: Node | None = None
     for name in model.parameters:
-        gradient = graph.reference(adjoint_name(objective(model), name))
+        gradient = graph.reference(Adjoint(objective(model), name).name)
         product = inner_product(gradient, directions[name])
         total = product if total is None else add([total, product])
     assert total is not None

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from symbackprop.graph.evaluate import evaluate
 from symbackprop.graph.lift import batch_graph
 from symbackprop.graph.model import Model
-from symbackprop.graph.names import adjoint_name, tangent_name
+from symbackprop.graph.names import Adjoint, Tangent
 from symbackprop.language.lowering import lower
 from symbackprop.models import builtin_names, builtin_text
 from symbackprop.simplify.stabilise import stabilise
@@ -61,7 +61,7 @@ def test_hessian_vector_products(name: str, simplified: bool) -> None:
     assert abs(numbers.dot(u, hv) - numbers.dot(product(u), v)) <= 1e-12 * numbers.norm(hv) * numbers.norm(u)
     again_graph, name_of = numbers.reverse_over_reverse(model, derived)
     result = evaluate(again_graph, {**values, **numbers.along(v)}, sizes)
-    again = {name: result[adjoint_name(name_of, name)] for name in model.parameters}
+    again = {name: result[Adjoint(name_of, name).name] for name in model.parameters}
     assert numbers.distance(again, hv) <= 1e-12
 
 
@@ -109,7 +109,7 @@ def check_adjoint(model: Model, sizes: dict[str, int], seed: int) -> None:
     v = numbers.direction_for(model, values, seed)
     moved = numbers.forward(graph, numbers.tangents_for(model, graph))
     pushed = evaluate(moved, {**values, **numbers.along(v)}, sizes)
-    targets = [e.name for e in graph.equations if tangent_name(e.name) in moved.by_name][-3:]
+    targets = [e.name for e in graph.equations if Tangent(e.name).name in moved.by_name][-3:]
     assert targets
     for target in targets:
         shape = graph.reference(target).shape
@@ -119,10 +119,10 @@ def check_adjoint(model: Model, sizes: dict[str, int], seed: int) -> None:
         u = np.random.default_rng(seed).normal(size=pushed[target].shape)
         back = evaluate(pulled, {**values, "open": u}, sizes)
         right = sum(
-            np.sum(v[n] * back[adjoint_name(target, n)]) for n in model.parameters if adjoint_name(target, n) in back
+            np.sum(v[n] * back[Adjoint(target, n).name]) for n in model.parameters if Adjoint(target, n).name in back
         )
-        left = np.sum(pushed[tangent_name(target)] * u)
-        scale = np.linalg.norm(pushed[tangent_name(target)]) * np.linalg.norm(u) + 1e-300
+        left = np.sum(pushed[Tangent(target).name] * u)
+        scale = np.linalg.norm(pushed[Tangent(target).name]) * np.linalg.norm(u) + 1e-300
         assert abs(left - right) <= 1e-11 * scale, target
 
 

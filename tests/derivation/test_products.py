@@ -18,7 +18,7 @@ from symbackprop.graph.build import leaf
 from symbackprop.graph.evaluate import evaluate
 from symbackprop.graph.lift import batch_graph
 from symbackprop.graph.model import Graph, Model
-from symbackprop.graph.names import tangent_name
+from symbackprop.graph.names import Tangent
 from symbackprop.models import builtin_names
 from tests.derivation.numbers import STEP, small_sizes
 from tests.derivation.test_orders import built_in, point
@@ -56,7 +56,7 @@ def sizes_and_values(name: str, batched: bool = True) -> tuple[dict[str, int], d
 
 def matrix(derived: DerivedGraph, values: dict[str, Any], sizes: dict[str, int]) -> dict[tuple[str, str], Any]:
     """All blocks, from products with unit vectors: the axes of the row, then those of the column."""
-    zeros = {tangent_name(n): np.zeros(np.shape(values[n])) for n in derived.products}
+    zeros = {Tangent(n).name: np.zeros(np.shape(values[n])) for n in derived.products}
     blocks = {}
     for column in derived.products:
         shape = np.shape(values[column])
@@ -64,7 +64,7 @@ def matrix(derived: DerivedGraph, values: dict[str, Any], sizes: dict[str, int])
         for place in np.ndindex(*shape):
             unit = np.zeros(shape)
             unit[place] = 1.0
-            result = evaluate(derived.graph, {**values, **zeros, tangent_name(column): unit}, sizes)
+            result = evaluate(derived.graph, {**values, **zeros, Tangent(column).name: unit}, sizes)
             for row, product in derived.products.items():
                 found[row].append(result[product])
         for row, entries in found.items():
@@ -103,7 +103,7 @@ def test_blocks_of_the_other_matrices(name: str, kind: str) -> None:
 
 
 def product(derived: DerivedGraph, values: dict[str, Any], sizes: dict[str, int], direction: dict[str, Any]) -> dict[str, Any]:
-    along = {tangent_name(n): v for n, v in direction.items()}
+    along = {Tangent(n).name: v for n, v in direction.items()}
     result = evaluate(derived.graph, {**values, **along}, sizes)
     return {n: result[p] for n, p in derived.products.items()}
 
@@ -206,7 +206,7 @@ def test_the_third_order_is_the_derivative_of_the_second(name: str) -> None:
     third = with_next_order(derived)
     sizes, values = sizes_and_values(name)
     v = directions(values, derived.products, 8)
-    along = {tangent_name(n): d for n, d in v.items()}
+    along = {Tangent(n).name: d for n, d in v.items()}
     moved = {n: values[n] + 1j * STEP * d for n, d in v.items()}
     stepped = evaluate(derived.graph, {**values, **along, **moved}, sizes, np.complex128)
     found = evaluate(third.graph, {**values, **along}, sizes)

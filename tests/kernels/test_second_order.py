@@ -16,7 +16,7 @@ from symbackprop.derivation.products import CURVATURES, with_products
 from symbackprop.errors import UsageError
 from symbackprop.footprint import footprint_of_derived
 from symbackprop.graph.evaluate import evaluate
-from symbackprop.graph.names import tangent_name
+from symbackprop.graph.names import Tangent
 from symbackprop.kernels import load_source
 from symbackprop.models import builtin_names
 from tests.derivation.numbers import small_sizes
@@ -53,7 +53,7 @@ def test_a_product_is_what_the_graph_says(name: str, curvature: str) -> None:
     params, inputs, hyper, sizes = arguments(name)
     derived = with_products(derive_graph(model_of(name), batched=True), curvature)
     v = directions(params, params, 5)
-    along = {tangent_name(n): d for n, d in v.items()}
+    along = {Tangent(n).name: d for n, d in v.items()}
     expected = evaluate(derived.graph, {**params, **inputs, **hyper, **along}, sizes)
     found = kernel_of(name, curvature=curvature).hvp(params, v, inputs, hyper=hyper)
     for n, product in derived.products.items():
@@ -175,7 +175,7 @@ def test_random_models(recipe: Any) -> None:
         for wanted in (("parameter",), ("input", "target"), ("hyper",))
     )
     v = directions(params, params, 9)
-    expected = evaluate(derived.graph, {**values, **{tangent_name(n): d for n, d in v.items()}}, sizes)
+    expected = evaluate(derived.graph, {**values, **{Tangent(n).name: d for n, d in v.items()}}, sizes)
     scale = max(np.abs(expected[p]).max() for p in derived.products.values()) + 1e-30
     workspace = kernel.Workspace(dtype=np.float64, **sizes)
     for _ in range(2):

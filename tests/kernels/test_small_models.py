@@ -9,7 +9,7 @@ import symbackprop as sb
 from symbackprop.derivation.derived import derive_graph
 from symbackprop.derivation.products import with_products
 from symbackprop.graph.evaluate import evaluate
-from symbackprop.graph.names import tangent_name
+from symbackprop.graph.names import Tangent
 from tests.kernels.test_plan import agree
 from tests.strategies import values_for
 
@@ -56,7 +56,7 @@ def test_a_line(line: str, batched: bool) -> None:
     sizes = {name: size or 1 for name, size in model.dimensions.items()}
     values = values_for(derived.graph, sizes)
     params = {name: np.asarray(values[name]) for name in model.parameters}
-    direction = {name: np.asarray(values[tangent_name(name)]) for name in params}
+    direction = {name: np.asarray(values[Tangent(name).name]) for name in params}
     expected = evaluate(derived.graph, values, sizes)
     workspace = kernel.Workspace(dtype=np.float64, **sizes)
     for _ in range(2):
