@@ -15,7 +15,7 @@ import sympy
 
 from symbackprop.derivation.derived import DerivedGraph, Section
 from symbackprop.derivation.local import apart, over_columns, unit
-from symbackprop.derivation.products import MATRICES
+from symbackprop.derivation.products import CURVATURES
 from symbackprop.errors import UsageError
 from symbackprop.graph.build import add, constant, contract, is_constant, pointwise, transpose
 from symbackprop.graph.lift import over_batch
@@ -93,7 +93,7 @@ def _in_place_of_products(derived: DerivedGraph, kind: str, title: str, equation
     rest = tuple(equation for equation in derived.graph.equations if equation.name not in gone)
     declared = tuple(leaf for leaf in derived.graph.declarations if leaf.kind != "tangent")
     graph = verify(replace(derived.graph, declarations=declared, equations=(*rest, *equations)))
-    new = Section(kind, f"{title} of the {MATRICES[section.kind]}", equations)
+    new = Section(kind, f"{title} of the {CURVATURES[section.kind].matrix}", equations)
     return replace(derived, graph=graph, further=(*before, new), products={})
 
 

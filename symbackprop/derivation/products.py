@@ -9,7 +9,7 @@ Insights and Perspectives on the Natural Gradient Method).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import sympy
 
@@ -40,7 +40,8 @@ def with_products(derived: DerivedGraph, curvature: str = "hessian") -> DerivedG
         raise UsageError(f"{derived.model.name} minimizes nothing: there are no second derivatives of its objective")
     if not derived.wrt:
         raise UsageError(f"{derived.model.name} has no parameters, and no input was named to differentiate by")
-    return CURVATURES[curvature](derived)
+    kind = CURVATURES[curvature]
+    return kind.append(derived, Section(curvature, kind.products, ()))
 
 
 def with_next_order(derived: DerivedGraph) -> DerivedGraph:
@@ -49,9 +50,8 @@ def with_next_order(derived: DerivedGraph) -> DerivedGraph:
     return _along(derived, section, {name: Tangent(product).name for name, product in derived.products.items()})
 
 
-def _hessian(derived: DerivedGraph) -> DerivedGraph:
-    products = {name: Tangent(derived.gradient_name(name)).name for name in derived.wrt}
-    return _along(derived, Section("hessian", "Hessian-vector product", ()), products)
+def _hessian(derived: DerivedGraph, section: Section) -> DerivedGraph:
+    return _along(derived, section, {name: Tangent(derived.gradient_name(name)).name for name in derived.wrt})
 
 
 def _along(derived: DerivedGraph, section: Section, products: dict[str, str]) -> DerivedGraph:
@@ -84,15 +84,15 @@ def _with(
 # ---------------------------------------------------------------- quadratic forms of the direction
 
 
-def _gauss_newton(derived: DerivedGraph) -> DerivedGraph:
+def _gauss_newton(derived: DerivedGraph, section: Section) -> DerivedGraph:
     """The Hessian with the outputs linearised: J_oᵀ H_o J_o, and the Hessian of what else the objective reads."""
     outputs = _outputs(derived)
     moved = _tangents(derived)
     form = _curvature_of_outputs(derived, moved, outputs, _directions(derived))
-    return _gradient_of(derived, moved, form, Section("gauss-newton", "Gauss-Newton product", ()))
+    return _gradient_of(derived, moved, form, section)
 
 
-def _fisher(derived: DerivedGraph) -> DerivedGraph:
+def _fisher(derived: DerivedGraph, section: Section) -> DerivedGraph:
     """The model's Fisher matrix, its outputs natural parameters: J_oᵀ H_o J_o, for there H_o does not depend on targets."""
     outputs, objective = _outputs(derived), derived.target
     moved = _tangents(derived)
@@ -109,10 +109,10 @@ def _fisher(derived: DerivedGraph) -> DerivedGraph:
             f"the second derivative of {objective} by {', '.join(outputs)} is 0, has kinks or depends on a target, so that it "
             "is not the Fisher matrix of a distribution in natural parameters; empirical-fisher takes the targets as given"
         )
-    return _gradient_of(derived, moved, form, Section("fisher", "Fisher-vector product", ()))
+    return _gradient_of(derived, moved, form, section)
 
 
-def _empirical_fisher(derived: DerivedGraph) -> DerivedGraph:
+def _empirical_fisher(derived: DerivedGraph, section: Section) -> DerivedGraph:
     """The mean over the examples of g gᵀ, where g is an example's gradient of the part of the objective that the data enter."""
     if derived.model.batch is None:
         raise UsageError("the empirical Fisher matrix is a mean over examples: the model has no batch dimension")
@@ -125,7 +125,7 @@ def _empirical_fisher(derived: DerivedGraph) -> DerivedGraph:
         raise UsageError(f"no parameter moves the part of {derived.target} that the data enter: its Fisher matrix is 0")
     square = pointwise(argument(0) ** 2 / 2, [(tangent.reference, tuple(range(tangent.node.rank)))], tangent.node.shape)
     form = mean_over_leading(square, tangent.node.shape[0]) if tangent.node.rank else square
-    return _gradient_of(derived, moved, form, Section("empirical-fisher", "Product with the empirical Fisher matrix", ()))
+    return _gradient_of(derived, moved, form, section)
 
 
 def _outputs(derived: DerivedGraph) -> tuple[str, ...]:
@@ -210,18 +210,19 @@ def with_data_term(model: Model) -> tuple[Model, str]:
     return replace(model, graph=verify(replace(graph, equations=tuple(equations)))), term.name
 
 
-CURVATURES: dict[str, Callable[[DerivedGraph], DerivedGraph]] = {
-    "hessian": _hessian,
-    "gauss-newton": _gauss_newton,
-    "fisher": _fisher,
-    "empirical-fisher": _empirical_fisher,
-}
-"""By name, what appends the products of a matrix of second derivatives."""
+@dataclass(frozen=True)
+class Curvature:
+    """A matrix of second derivatives: what it and its products are called, and what appends the products' equations."""
 
-MATRICES = {
-    "hessian": "Hessian",
-    "gauss-newton": "Gauss-Newton matrix",
-    "fisher": "Fisher matrix",
-    "empirical-fisher": "empirical Fisher matrix",
+    matrix: str
+    products: str
+    append: Callable[[DerivedGraph, Section], DerivedGraph]
+
+
+CURVATURES = {
+    "hessian": Curvature("Hessian", "Hessian-vector product", _hessian),
+    "gauss-newton": Curvature("Gauss-Newton matrix", "Gauss-Newton product", _gauss_newton),
+    "fisher": Curvature("Fisher matrix", "Fisher-vector product", _fisher),
+    "empirical-fisher": Curvature("empirical Fisher matrix", "Product with the empirical Fisher matrix", _empirical_fisher),
 }
-"""What the matrices are called."""
+"""The matrices, by name."""

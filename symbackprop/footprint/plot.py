@@ -19,7 +19,7 @@ from symbackprop.render.template import fill
 WIDTH, HEIGHT = 900, 460
 LEFT, RIGHT, TOP, BOTTOM = 90, 880, 60, 400
 FORWARD, BACKWARD, LINE, INK = "#4477aa", "#cc6677", "#222222", "#333333"
-COLORS = ("#4477aa", "#228833", "#cc6677", "#aa3377")
+COLORS = (FORWARD, "#228833", BACKWARD, "#aa3377")
 SCALE = 2
 """Pixels of the PNG for each unit."""
 

@@ -43,12 +43,22 @@ def without_equalities(
     return factors, gone
 
 
+def is_identity(node: Node) -> bool:
+    """Tell whether a node is the identity matrix [i = j]."""
+    return (
+        isinstance(node, Indicator)
+        and node.relation == "=="
+        and not node.operands
+        and node.rank == 2
+        and node.shape[0] == node.shape[1]
+        and node.condition in (axis(0) - axis(1), axis(1) - axis(0))
+    )
+
+
 def _renaming(factor: Factor, summed: set[int]) -> tuple[int, int] | None:
     """The label to rename and the one it equals, for the indicator [i = j] of two axes of one size."""
     node, labels = factor
-    if not (isinstance(node, Indicator) and node.relation == "==" and not node.operands and len(labels) == 2):
-        return None
-    if node.condition not in (axis(0) - axis(1), axis(1) - axis(0)) or node.shape[0] != node.shape[1]:
+    if not is_identity(node):
         return None
     old = next((label for label in labels if label in summed), None)
     if old is None or labels[0] == labels[1]:
@@ -126,12 +136,11 @@ def exchangeable(node: Node) -> list[tuple[int, ...]]:
     """Return the groups of axes of an indicator along which it is symmetric."""
     if not isinstance(node, Indicator):
         return []
+    if is_identity(node):
+        return [(0, 1)]
     groups: dict[tuple[object, ...], list[int]] = {}
     for key, position in axis_order(node.relation, node.condition, node.shape, node.labels):
         groups.setdefault(key, []).append(position)
-    equal = node.relation == "==" and node.condition in (axis(0) - axis(1), axis(1) - axis(0))
-    if node.rank == 2 and equal and node.shape[0] == node.shape[1]:
-        return [(0, 1)]
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
 

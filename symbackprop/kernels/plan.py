@@ -63,11 +63,7 @@ class Plan:
     @property
     def entries(self) -> dict[str, Size]:
         """How many entries of each dtype the arrays of the workspace have; its constants and the loops' scratch come on top."""
-        total: dict[str, Size] = dict.fromkeys(("float", "int", "bool"), sympy.S.Zero)
-        for array in self.arrays:
-            if array.loop is None:
-                total[array.dtype] += array.entries
-        return {dtype: sympy.expand(entries) for dtype, entries in total.items()}
+        return _by_dtype((array.dtype, array.entries) for array in self.arrays if array.loop is None)
 
     def rows_in(self, loop: Loop) -> LoopRows:
         """Return what a loop works on, row by row."""
@@ -93,19 +89,12 @@ class Plan:
     def row_width(self, loop: Loop) -> dict[str, Size]:
         """Return how many entries of each dtype one row of a loop's arrays has, which decides how many rows a turn works."""
         rows = self.rows_in(loop)
-        width: dict[str, Size] = dict.fromkeys(("float", "int", "bool"), sympy.S.Zero)
-        for array, shape in (*rows.whole, *rows.scratch):
-            width[array.dtype] += sympy.Mul(*shape[1:])
-        for value in rows.sliced:
-            width[value.dtype] += sympy.Mul(*value.shape[1:])
-        return {dtype: sympy.expand(entries) for dtype, entries in width.items()}
+        arrays = [(array.dtype, shape) for array, shape in (*rows.whole, *rows.scratch)]
+        return _by_dtype(_row(dtype, shape) for dtype, shape in [*arrays, *((v.dtype, v.shape) for v in rows.sliced)])
 
     def scratch_width(self, loop: Loop) -> dict[str, Size]:
         """Return how many entries of each dtype one row of a loop's scratch arrays has."""
-        width: dict[str, Size] = dict.fromkeys(("float", "int", "bool"), sympy.S.Zero)
-        for array, shape in self.rows_in(loop).scratch:
-            width[array.dtype] += sympy.Mul(*shape[1:])
-        return {dtype: sympy.expand(entries) for dtype, entries in width.items()}
+        return _by_dtype(_row(array.dtype, shape) for array, shape in self.rows_in(loop).scratch)
 
     def needed(self, targets: Iterable[Operation]) -> tuple[list[Step], frozenset[Operation]]:
         """Return the steps that compute the targets, in order, and the operations that are needed of them."""
@@ -118,6 +107,18 @@ class Plan:
                 pending += operation.operands
         steps = [step for step in self.steps if any(operation in wanted for operation in operations_of(step))]
         return steps, frozenset(wanted)
+
+
+def _row(dtype: str, shape: Shape) -> tuple[str, Size]:
+    return dtype, sympy.Mul(*shape[1:])
+
+
+def _by_dtype(parts: Iterable[tuple[str, Size]]) -> dict[str, Size]:
+    """Add up numbers of entries, for each dtype."""
+    total: dict[str, Size] = dict.fromkeys(("float", "int", "bool"), sympy.S.Zero)
+    for dtype, entries in parts:
+        total[dtype] += entries
+    return {dtype: sympy.expand(entries) for dtype, entries in total.items()}
 
 
 def make_plan(derived: DerivedGraph, checkpoint: int | None = None) -> Plan:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import sympy
 
-from symbackprop.graph.nodes import Indicator, Labels, Node, axis
+from symbackprop.graph.nodes import Labels, Node
 from symbackprop.render.formula import Formula
 
 Order = tuple[int, ...]
@@ -32,15 +32,3 @@ class NodeWriter(Protocol):
 def title(function: type[sympy.Function]) -> str:
     """The printed name of a scalar function."""
     return getattr(function, "title", None) or {"Abs": "abs"}.get(function.__name__, function.__name__)
-
-
-def is_identity(node: Node) -> bool:
-    """Tell whether a node is the identity matrix."""
-    return (
-        isinstance(node, Indicator)
-        and node.relation == "=="
-        and not node.operands
-        and node.rank == 2
-        and node.shape[0] == node.shape[1]
-        and node.condition in (axis(0) - axis(1), axis(1) - axis(0))
-    )

@@ -12,6 +12,7 @@ import sympy
 
 from symbackprop.functions import scalar
 from symbackprop.graph.build import transpose as transposed
+from symbackprop.graph.equalities import is_identity
 from symbackprop.graph.nodes import (
     Contraction,
     Indicator,
@@ -26,7 +27,7 @@ from symbackprop.graph.nodes import (
 )
 from symbackprop.render.build import add, chain, flip, place_in_product, transpose
 from symbackprop.render.chain_form import ChainForm
-from symbackprop.render.forms import NoMatrixForm, Order, is_identity
+from symbackprop.render.forms import NoMatrixForm, Order
 from symbackprop.render.formula import Call, Formula, Identity, Inverse, Norm, Number, Ones, Power, Transpose, parts
 from symbackprop.render.pointwise_form import PointwiseForm
 

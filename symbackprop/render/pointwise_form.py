@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import sympy
 
 from symbackprop.functions import scalar
+from symbackprop.graph.equalities import is_identity
 from symbackprop.graph.nodes import Contraction, Leaf, Node, Pointwise, Reduction, argument
 from symbackprop.graph.ordering import natural
 from symbackprop.graph.walk import leaves
 from symbackprop.render.build import ONE, add, chain, flip, hadamard, is_one, multiply, transpose
-from symbackprop.render.forms import NodeWriter, NoMatrixForm, Order, is_identity, title
+from symbackprop.render.forms import NodeWriter, NoMatrixForm, Order, title
 from symbackprop.render.formula import (
     Call,
     Formula,
