@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.case import Problem
+from benchmarks.case import Arrays, Problem
 from benchmarks.floor import multiply, products
 
 Answer = tuple[float, Mapping[str, Any]]
@@ -88,8 +88,8 @@ def torch_compiled(problem: Problem) -> Contestant:
 def jax(problem: Problem) -> Contestant:
     """JAX: jit of value_and_grad, and wait for the result."""
     library = package("jax")
-    params, inputs = ({k: library.numpy.asarray(v) for k, v in d.items()} for d in (problem.params, problem.inputs))
-    compiled = library.jit(library.value_and_grad(partial(problem.loss.with_jax, library, hyper=problem.hyper)))
+    loss, params, inputs = jax_loss(problem, library)
+    compiled = library.jit(library.value_and_grad(loss))
 
     def call() -> Any:
         return library.block_until_ready(compiled(params, inputs))
@@ -115,9 +115,15 @@ def package(name: str) -> ModuleType:
         raise UnavailableError(f"{name} cannot be imported: {_first_line(failure)}") from None
 
 
+def jax_loss(problem: Problem, library: ModuleType) -> tuple[Callable[[Any, Any], Any], Arrays, Arrays]:
+    """Return the loss as a function of parameters and inputs, and those as JAX's."""
+    params, inputs = ({k: library.numpy.asarray(v) for k, v in d.items()} for d in (problem.params, problem.inputs))
+    return partial(problem.loss.with_jax, library, hyper=problem.hyper), params, inputs
+
+
 def torch_loss(
     problem: Problem, torch: ModuleType, transform: Callable[[Any], Any] = lambda loss: loss
-) -> tuple[Callable[[], Any], Mapping[str, Any], Mapping[str, Any]]:
+) -> tuple[Callable[[], Any], Arrays, Arrays]:
     """Return a function that computes the loss with torch, and torch's parameters and inputs by name."""
     params = {name: torch.tensor(value, requires_grad=True) for name, value in problem.params.items()}
     inputs = {name: torch.tensor(value) for name, value in problem.inputs.items()}
@@ -154,10 +160,11 @@ def disagreement(answer: Answer, other: Answer) -> float:
     if set(gradients) != set(other_gradients):
         return float("inf")
     pairs = [(value, other_value), *((gradients[name], other_gradients[name]) for name in gradients)]
-    return max(_relative_error(np.asarray(a, np.float64), np.asarray(b, np.float64)) for a, b in pairs)
+    return max(relative_error(np.asarray(a, np.float64), np.asarray(b, np.float64)) for a, b in pairs)
 
 
-def _relative_error(a: Any, b: Any) -> float:
+def relative_error(a: Any, b: Any) -> float:
+    """Return the norm of the difference over that of b."""
     if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return float("inf")
     norm = float(np.linalg.norm(b))

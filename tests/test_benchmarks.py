@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks import command, contestants, report, timing, worker
 from benchmarks.case import Case
-from benchmarks.cases import CASES
+from benchmarks.cases import CASES, HESSIANS, PRODUCTS
 from benchmarks.floor import Product, multiply, products
 from benchmarks.settings import SETTINGS, cores
 from benchmarks.timing import Ratio, paired_ratio, rounds
@@ -81,7 +81,7 @@ def test_the_sizes_are_those_of_the_titles() -> None:
     assert BY_NAME["elastic-net-regression"].problem().params["W"].shape == (512, 256)
 
 
-@over_cases
+@pytest.mark.parametrize("case", [*CASES, *PRODUCTS, *HESSIANS], ids=lambda case: case.name)
 def test_the_kernel_and_the_hand_written_numpy_agree(case: Case) -> None:
     problem = case.problem(np.float64)
     kernel, textbook = contestants.ours(problem), contestants.textbook(problem)

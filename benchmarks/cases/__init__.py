@@ -1,4 +1,4 @@
-"""The cases, in the order of the table, with what each ratio has to be at most."""
+"""The cases of first and of second order, in the order of their tables, with what each ratio has to be at most."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from pathlib import Path
 
 import symbackprop as sb
 from benchmarks.case import Case
-from benchmarks.cases.activations import GELU, GELU_TANH, RELU, SWISH
+from benchmarks.cases.activations import GELU, GELU_TANH, RELU, SWISH, TANH
 from benchmarks.cases.attention import Attention
 from benchmarks.cases.classifier import Classifier
 from benchmarks.cases.convolution import Convolution
+from benchmarks.cases.factorization import Factorization
 from benchmarks.cases.layer_norm import LayerNorm
+from benchmarks.cases.logistic import Logistic
 from benchmarks.cases.one_hidden import OneHidden
 from benchmarks.cases.penalties import ELASTIC_NET, WEIGHT_DECAY
 from benchmarks.cases.regression import Regression
@@ -110,3 +112,41 @@ CASES: tuple[Case, ...] = (
         targets={"torch": 1.0},
     ),
 )
+
+PRODUCTS: tuple[Case, ...] = tuple(
+    Case(
+        f"product-{n}",
+        f"784-256-128-10 classifier with tanh, n = {n}",
+        sb.mlp([784, 256, 128, 10], activation="tanh", batch=n).source,
+        Classifier(activation=TANH),
+        {"n": n},
+        {"own gradient": 2.0, "all": 2.5, "jax": 0.95, "torch": 0.50},
+    )
+    for n in (32, 256, 1024)
+)
+"""Hessian-vector products; the target of *all* is that of loss, gradient and product together, against our gradient."""
+
+HESSIANS: tuple[Case, ...] = (
+    Case(
+        "hessian-logistic",
+        "logistic regression, 2048 x 256",
+        _own("logistic"),
+        Logistic(),
+        targets={"jax": 0.5, "torch": 0.02},
+    ),
+    Case(
+        "hessian-factorization",
+        "matrix factorization, 40 x 30, rank 4",
+        _own("factorization"),
+        Factorization(),
+        targets={"jax": 1.0},
+    ),
+    Case(
+        "hessian-perceptron",
+        "8-16-4 perceptron, n = 128",
+        sb.mlp([8, 16, 4], activation="tanh", loss="squared_error", batch=128).source,
+        OneHidden(TANH),
+        targets={"jax": 1.0},
+    ),
+)
+"""Whole Hessians."""

@@ -17,16 +17,21 @@ _INNER = math.sqrt(2 / math.pi)
 
 @dataclass(frozen=True)
 class Activation:
-    """``textbook(z, hyper)`` gives the value and the derivative at z; the others only the value."""
+    """``textbook(z, hyper)`` gives the value and the derivative at z; the others, of the package, z and hyper, only the value."""
 
     textbook: Callable[[Any, Hyper], tuple[Any, Any]]
-    with_autograd: Callable[[ModuleType, Any, Hyper], Any]
-    with_torch: Callable[[ModuleType, Any, Hyper], Any]
-    with_jax: Callable[[ModuleType, Any, Hyper], Any]
+    with_autograd: Callable[..., Any]
+    with_torch: Callable[..., Any]
+    with_jax: Callable[..., Any]
 
 
 def _relu(z: Any, hyper: Hyper) -> tuple[Any, Any]:
     return np.maximum(z, 0), z > 0
+
+
+def _tanh(z: Any, hyper: Hyper) -> tuple[Any, Any]:
+    t = np.tanh(z)
+    return t, 1 - t * t
 
 
 def _gelu_tanh(z: Any, hyper: Hyper) -> tuple[Any, Any]:
@@ -56,6 +61,12 @@ RELU = Activation(
     lambda autograd, z, hyper: autograd.numpy.maximum(z, 0),
     lambda torch, z, hyper: torch.relu(z),
     lambda jax, z, hyper: jax.nn.relu(z),
+)
+TANH = Activation(
+    _tanh,
+    lambda autograd, z, hyper: autograd.numpy.tanh(z),
+    lambda torch, z, hyper: torch.tanh(z),
+    lambda jax, z, hyper: jax.numpy.tanh(z),
 )
 GELU_TANH = Activation(
     _gelu_tanh,
