@@ -206,10 +206,12 @@ def test_an_open_function_asks_for_its_derivatives() -> None:
 
 
 def test_a_dimension_may_have_the_name_of_an_argument() -> None:
-    text = "dim dtype = 3\nbatch n = 2\ninput x[dtype]\nparam W[dtype, dtype]\nL = sum(tanh(W tanh(W x)))\nminimize L"
-    kernel = sb.derive(sb.parse(text)).kernel(2, hessian=True)
-    params, inputs = {"W": np.ones((4, 4))}, {"x": np.ones((2, 4))}
-    assert kernel.hessian_diagonal(params, inputs)["W"].shape == (4, 4)
+    layers = "a = tanh(W1 x)\nb = tanh(W2 a)\nL = sum(tanh(W3 b))"
+    given = "dim dtype = 3\nbatch n = 2\ninput x[dtype]\nparam W1[dtype, dtype], W2[dtype, dtype], W3[dtype, dtype]"
+    kernel = sb.derive(sb.parse(f"{given}\n{layers}\nminimize L")).kernel(2, hessian=True)
+    assert "W1" not in kernel._DIAGONALS  # it is estimated, in a workspace of these sizes
+    params, inputs = {name: np.ones((4, 4)) for name in ("W1", "W2", "W3")}, {"x": np.ones((2, 4))}
+    assert kernel.hessian_diagonal(params, inputs)["W1"].shape == (4, 4)
 
 
 def test_sizes_that_do_not_fit_each_other_are_refused() -> None:
