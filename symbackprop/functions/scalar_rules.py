@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import sympy
 
@@ -123,7 +123,7 @@ def oriented(expression: Expr) -> Expr:
         return expression
     coefficient, rest = expression.as_coeff_Mul()
     factors = list(sympy.Mul.make_args(rest))
-    differences = [k for k, factor in enumerate(factors) if _is_difference(factor)]
+    differences = sorted((k for k, factor in enumerate(factors) if _is_difference(factor)), key=lambda k: _unsigned(factors[k]))
     turned = [k for k in differences[1:] if is_reversed(_base(factors[k]))]
     if differences and coefficient.is_negative is (len(turned) % 2 == 0):
         turned.append(differences[0])
@@ -140,6 +140,12 @@ def is_reversed(total: Expr) -> bool:
     """Tell whether a sum is the one of itself and its negative that is not taken: that of a negative number, if it has one."""
     number = total.as_coeff_Add()[0]
     return bool(number.is_negative if number else total.could_extract_minus_sign())
+
+
+def _unsigned(factor: Expr) -> Any:
+    """A key for the order of differences that is the same for a - b and b - a."""
+    base = _base(factor)
+    return sympy.default_sort_key(-base if is_reversed(base) else base)
 
 
 def _base(factor: Expr) -> Expr:

@@ -31,6 +31,9 @@ MORE = {
     "linear": "dim d = 3\nparam A[d, d]\ninput X[d, d]\nL = tr(A X)\nminimize L",
     "one line": "dim d = 3, q = 2\nbatch n = 4\ninput x[d]\ntarget y[q]\nparam W[q, d]\no = tanh(W x)\n"
     "J = ||o - y||^2 + 0.1 ||W||^2\noutput o\nminimize J",
+    "gated": "dim d = 3, h = 2, k = 2\nbatch n = 4\ninput x[d], M[k, h]\ntarget y\nparam U[h, d], V[h, d], w[h]\n"
+    "z = U x\ng = sigmoid(V x)\nq = tanh(z) ⊙ g\ns = softmax(M q)\nr = M^T s\no = w^T r\n"
+    "L = softplus(-y o) + 0.1 ||w||^2\nminimize L",
 }
 
 

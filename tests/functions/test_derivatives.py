@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from symbackprop.functions.registry import ACTIVATIONS, ELEMENTARY, LOSSES, PENA
 from symbackprop.functions.scalar import maximum, minimum, nonnegative, partial_derivatives, positive, relu, where
 from symbackprop.functions.scalar_rules import oriented, through_value, tidy
 from symbackprop.graph.evaluate import scalar_value
+from symbackprop.graph.nodes import argument
 from symbackprop.language.formula import formula_names
 from symbackprop.language.vocabulary import ELEMENTWISE
 
@@ -240,6 +242,14 @@ def test_signs_and_numbers_have_one_place() -> None:
     assert oriented(a / 2 + b / 2) == oriented(sympy.Mul(sympy.Rational(1, 2), a + b, evaluate=False))
     assert str(oriented(a / 2 + b / 2)) == "(a + b)/2"
     assert oriented(oriented(-(1 - a) * (b - c) / c)) == oriented((1 - a) * (c - b) / c)
+
+
+def test_a_product_of_differences_has_one_spelling_whatever_its_signs() -> None:
+    for i, j, k, m in itertools.permutations(range(5), 4):
+        first, second = argument(i) - argument(j), argument(k) - argument(m)
+        found = oriented(first * second * argument(5))
+        assert found == oriented((-first) * (-second) * argument(5)) == oriented(found)
+        assert oriented((-first) * second) == oriented(first * (-second)) == oriented(-(first * second))
 
 
 STABLE = (
