@@ -183,7 +183,7 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         _matmul(X.reshape(n_n * n_t, n_m), W_v, w.V.reshape(n_n * n_t, n_d))
         V = w.V
         # S[i, j, k] = ∑[l](Q[i, j, l] K[i, k, l])/√d
-        S = np.matmul(Q, K.transpose(0, 2, 1), out=w.S)
+        S = _stacked_matmul(Q, K.transpose(0, 2, 1), w.S)
         S *= (1.0 / math.sqrt(n_d))
         # M[k, i, j] = where(i ≥ j, S[k, i, j], −∞)
         M = S
@@ -198,7 +198,7 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         np.dot(P.reshape(-1, w.ones.size), w.ones, out=P_part.reshape(-1))
         P /= P_part[:, :, None]
         # O[i, j, k] = ∑[l](P[i, j, l] V[i, l, k])
-        O = np.matmul(P, V, out=w.O)
+        O = _stacked_matmul(P, V, w.O)
     return {'O': np.array(O, w.dtype), }
 
 
@@ -225,7 +225,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         _matmul(X.reshape(n_n * n_t, n_m), W_v, w.V.reshape(n_n * n_t, n_d))
         V = w.V
         # S[i, j, k] = ∑[l](Q[i, j, l] K[i, k, l])/√d
-        S = np.matmul(Q, K.transpose(0, 2, 1), out=w.S)
+        S = _stacked_matmul(Q, K.transpose(0, 2, 1), w.S)
         S *= (1.0 / math.sqrt(n_d))
         # M[k, i, j] = where(i ≥ j, S[k, i, j], −∞)
         M = S
@@ -240,7 +240,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         np.dot(P.reshape(-1, w.ones.size), w.ones, out=P_part.reshape(-1))
         P /= P_part[:, :, None]
         # O[i, j, k] = ∑[l](P[i, j, l] V[i, l, k])
-        O = np.matmul(P, V, out=w.O)
+        O = _stacked_matmul(P, V, w.O)
         # L = ∑[i, j, k]((Y[i, j, k] − O[i, j, k])²)/(2 n)
         O -= Y
         L_part_2 = O
@@ -272,7 +272,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         _matmul(X.reshape(n_n * n_t, n_m), W_v, w.V.reshape(n_n * n_t, n_d))
         V = w.V
         # S[i, j, k] = ∑[l](Q[i, j, l] K[i, k, l])/√d
-        S = np.matmul(Q, K.transpose(0, 2, 1), out=w.S)
+        S = _stacked_matmul(Q, K.transpose(0, 2, 1), w.S)
         S *= (1.0 / math.sqrt(n_d))
         # M[k, i, j] = where(i ≥ j, S[k, i, j], −∞)
         M = S
@@ -287,7 +287,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         np.dot(P.reshape(-1, w.ones.size), w.ones, out=P_part.reshape(-1))
         P /= P_part[:, :, None]
         # O[i, j, k] = ∑[l](P[i, j, l] V[i, l, k])
-        O = np.matmul(P, V, out=w.O)
+        O = _stacked_matmul(P, V, w.O)
         # L = ∑[i, j, k]((Y[i, j, k] − O[i, j, k])²)/(2 n)
         O -= Y
         L_part_2 = O
@@ -297,23 +297,23 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         L_part_2 *= (1.0 / n_n)
         d_O = L_part_2
         # ∂L/∂P[i, j, k] = ∑[l]((∂L/∂O[i, j, l]) V[i, k, l])
-        d_P = np.matmul(d_O, V.transpose(0, 2, 1), out=w.d_P)
+        d_P = _stacked_matmul(d_O, V.transpose(0, 2, 1), w.d_P)
         # ∂L/∂M[k, i, j] = P[k, i, j] (∂L/∂P[k, i, j] − ∑[l]((∂L/∂P[k, i, l]) P[k, i, l]))
         d_M_part = np.vecdot(P, d_P, out=w.P_part_2)
         d_P -= d_M_part[:, :, None]
         d_M = d_P
         d_M = np.multiply(P, d_M, out=w.d_P)
         # ∂L/∂V[i, j, k] = ∑[l]((∂L/∂O[i, l, k]) P[i, l, j])
-        d_V = np.matmul(P.transpose(0, 2, 1), d_O, out=w.V)
+        d_V = _stacked_matmul(P.transpose(0, 2, 1), d_O, w.V)
         # ∂L/∂W_v[i, j] = ∑[k, l]((∂L/∂V[k, l, j]) X[k, l, i])
         d_W_v = _matmul(X.transpose(2, 0, 1).reshape(n_m, n_n * n_t), d_V.reshape(n_n * n_t, n_d), w.d_W_v)
         # ∂L/∂K[i, j, k] = ∑[l]((∂L/∂S[i, l, j]) Q[i, l, k])/√d
-        d_K = np.matmul(d_M.transpose(0, 2, 1), Q, out=w.O)
+        d_K = _stacked_matmul(d_M.transpose(0, 2, 1), Q, w.O)
         d_K *= (1.0 / math.sqrt(n_d))
         # ∂L/∂W_k[i, j] = ∑[k, l]((∂L/∂K[k, l, j]) X[k, l, i])
         d_W_k = _matmul(X.transpose(2, 0, 1).reshape(n_m, n_n * n_t), d_K.reshape(n_n * n_t, n_d), w.d_W_k)
         # ∂L/∂Q[i, j, k] = ∑[l]((∂L/∂S[i, j, l]) K[i, l, k])/√d
-        d_Q = np.matmul(d_M, K, out=w.V)
+        d_Q = _stacked_matmul(d_M, K, w.V)
         d_Q *= (1.0 / math.sqrt(n_d))
         # ∂L/∂W_q[i, j] = ∑[k, l]((∂L/∂Q[k, l, j]) X[k, l, i])
         d_W_q = _matmul(X.transpose(2, 0, 1).reshape(n_m, n_n * n_t), d_Q.reshape(n_n * n_t, n_d), w.d_W_q)
@@ -340,29 +340,85 @@ def init(seed=0, dtype=np.float32, sizes={}):
 
 
 def _matmul(a, b, out):
-    """a @ b. BLAS multiplies small pieces without packing its operands first, which pays where a side is short.
+    """a @ b, where that pays in tiles so small that BLAS packs no operand."""
+    tile = a.size * b.shape[1] > 400_000 and _tile(a, b)
+    return _tiled(a, b, out, *tile) if tile else np.dot(a, b, out=out)
 
-    A piece has at most a million products, and where b is a transpose at most 1,024 results (OpenBLAS 0.3).
+
+def _stacked_matmul(a, b, out):
+    """The same of stacks of matrices."""
+    tile = _tile(a, b)
+    return _tiled(a, b, out, *tile) if tile else np.matmul(a, b, out=out)
+
+
+def _tile(a, b):
+    """The rows and columns of the tiles in which a @ b is multiplied; None where the whole is faster.
+
+    A tile has at most a million multiply-adds, and where b is a transpose at most 1,024 results; past an inner side of 976
+    it would be too small.
     """
-    rows, inner = a.shape
-    columns = b.shape[1]
-    products = rows * inner * columns
-    if 1 < rows <= 64 and inner >= 128 and products > 400_000:
-        transposed = b.strides[0] < b.strides[1]
-        if transposed or products > 1_000_000:
-            for start, stop in _pieces(columns, 1024 // rows if transposed else 1_000_000 // (rows * inner)):
-                np.matmul(a, b[:, start:stop], out=out[:, start:stop])
-            return out
-    elif 1 < inner <= 32 and products > 1_000_000:
-        for start, stop in _pieces(rows, 1_000_000 // (inner * columns)):
-            np.matmul(a[start:stop], b, out=out[start:stop])
-        return out
-    return np.dot(a, b, out=out)
+    (rows, inner), columns = a.shape[-2:], b.shape[-1]
+    size, largest = rows * inner * columns, 1_000_000 // inner
+    if size <= 400_000 or not 1 < rows <= _ROWS_IN_TILES:
+        return None
+    if b.strides[-2] < b.strides[-1]:
+        height = min(rows, 64)
+        return (height, 1024 // height // 16 * 16) if 128 <= inner <= 976 else None
+    if size <= 1_000_000:
+        return None
+    if rows <= 64:
+        return rows, _even(columns, largest // rows)
+    if inner <= 32 and columns <= 1024:
+        return _even(rows, largest // columns), columns
+    if inner > 976:
+        return None
+    width = 64 if a.strides[-1] < a.strides[-2] else 32
+    width = 16 if columns % width else width
+    return _even(rows, min(largest // width, 64)), width
 
 
-def _pieces(count, largest):
-    """Split a side into pieces of nearly one size, a multiple of 16 and about the largest at most."""
+def _rows_in_tiles():
+    """How many rows a product may have that is worked in tiles: any number on one thread, few on several, where it pays at all.
+
+    OpenBLAS 0.3 with AVX-512 multiplies small matrices without packing them first, and always on one thread.
+    """
+    config = np.show_config(mode="dicts")
+    blas = config.get("Build Dependencies", {}).get("blas", {}).get("name", "")
+    simd = config.get("SIMD Extensions", {})
+    known = {*simd.get("baseline", ()), *simd.get("found", ())}
+    if "openblas" not in blas or not known & {"AVX512_SKX", "X86_V4"} or os.environ.get("OPENBLAS_CORETYPE"):
+        return 0
+    asked = [os.environ.get(f"{name}_NUM_THREADS", "") for name in ("OPENBLAS", "GOTO", "OMP")]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = next((int(count) for count in asked if count.isdecimal() and int(count)), cores)
+    return math.inf if threads == 1 else 15
+
+
+_ROWS_IN_TILES = _rows_in_tiles()
+
+
+def _tiled(a, b, out, height, width):
+    """a @ b in tiles of that many rows and columns, smaller ones at the ends."""
+    (*stack, rows, inner), columns = a.shape, b.shape[-1]
+    height, width = min(height, rows), min(width, columns)
+    down, across = rows // height, columns // width
+    tall, wide = down * height, across * width
+    whole = tall == rows and wide == columns
+    left, right, product = (a, b, out) if whole else (a[..., :tall, :], b[..., :wide], out[..., :tall, :wide])
+    np.matmul(
+        left.reshape(*stack, down, 1, height, inner),
+        right.reshape(*stack, 1, inner, across, width).swapaxes(-3, -2),
+        out=product.reshape(*stack, down, height, across, width).swapaxes(-3, -2),
+    )
+    if wide < columns:
+        _tiled(a[..., :tall, :], b[..., wide:], out[..., :tall, wide:], height, width)
+    if tall < rows:
+        _tiled(a[..., tall:, :], b, out[..., tall:, :], height, width)
+    return out
+
+
+def _even(count, largest):
+    """The size of nearly equal parts of a side, a multiple of 16 and about the largest at most."""
     largest = max(16, largest // 16 * 16)
-    piece = -(-count // (16 * -(-count // largest))) * 16
-    return [(start, start + piece) for start in range(0, count, piece)]
-# symbackprop-seal:e2d885d3f061d235
+    return -(-count // (16 * -(-count // largest))) * 16
+# symbackprop-seal:957d426cfbb6ad63

@@ -299,29 +299,85 @@ def _blocks(count, row_bytes, arrays, scratch, memory):
 
 
 def _matmul(a, b, out):
-    """a @ b. BLAS multiplies small pieces without packing its operands first, which pays where a side is short.
+    """a @ b, where that pays in tiles so small that BLAS packs no operand."""
+    tile = a.size * b.shape[1] > 400_000 and _tile(a, b)
+    return _tiled(a, b, out, *tile) if tile else np.dot(a, b, out=out)
 
-    A piece has at most a million products, and where b is a transpose at most 1,024 results (OpenBLAS 0.3).
+
+def _stacked_matmul(a, b, out):
+    """The same of stacks of matrices."""
+    tile = _tile(a, b)
+    return _tiled(a, b, out, *tile) if tile else np.matmul(a, b, out=out)
+
+
+def _tile(a, b):
+    """The rows and columns of the tiles in which a @ b is multiplied; None where the whole is faster.
+
+    A tile has at most a million multiply-adds, and where b is a transpose at most 1,024 results; past an inner side of 976
+    it would be too small.
     """
-    rows, inner = a.shape
-    columns = b.shape[1]
-    products = rows * inner * columns
-    if 1 < rows <= 64 and inner >= 128 and products > 400_000:
-        transposed = b.strides[0] < b.strides[1]
-        if transposed or products > 1_000_000:
-            for start, stop in _pieces(columns, 1024 // rows if transposed else 1_000_000 // (rows * inner)):
-                np.matmul(a, b[:, start:stop], out=out[:, start:stop])
-            return out
-    elif 1 < inner <= 32 and products > 1_000_000:
-        for start, stop in _pieces(rows, 1_000_000 // (inner * columns)):
-            np.matmul(a[start:stop], b, out=out[start:stop])
-        return out
-    return np.dot(a, b, out=out)
+    (rows, inner), columns = a.shape[-2:], b.shape[-1]
+    size, largest = rows * inner * columns, 1_000_000 // inner
+    if size <= 400_000 or not 1 < rows <= _ROWS_IN_TILES:
+        return None
+    if b.strides[-2] < b.strides[-1]:
+        height = min(rows, 64)
+        return (height, 1024 // height // 16 * 16) if 128 <= inner <= 976 else None
+    if size <= 1_000_000:
+        return None
+    if rows <= 64:
+        return rows, _even(columns, largest // rows)
+    if inner <= 32 and columns <= 1024:
+        return _even(rows, largest // columns), columns
+    if inner > 976:
+        return None
+    width = 64 if a.strides[-1] < a.strides[-2] else 32
+    width = 16 if columns % width else width
+    return _even(rows, min(largest // width, 64)), width
 
 
-def _pieces(count, largest):
-    """Split a side into pieces of nearly one size, a multiple of 16 and about the largest at most."""
+def _rows_in_tiles():
+    """How many rows a product may have that is worked in tiles: any number on one thread, few on several, where it pays at all.
+
+    OpenBLAS 0.3 with AVX-512 multiplies small matrices without packing them first, and always on one thread.
+    """
+    config = np.show_config(mode="dicts")
+    blas = config.get("Build Dependencies", {}).get("blas", {}).get("name", "")
+    simd = config.get("SIMD Extensions", {})
+    known = {*simd.get("baseline", ()), *simd.get("found", ())}
+    if "openblas" not in blas or not known & {"AVX512_SKX", "X86_V4"} or os.environ.get("OPENBLAS_CORETYPE"):
+        return 0
+    asked = [os.environ.get(f"{name}_NUM_THREADS", "") for name in ("OPENBLAS", "GOTO", "OMP")]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = next((int(count) for count in asked if count.isdecimal() and int(count)), cores)
+    return math.inf if threads == 1 else 15
+
+
+_ROWS_IN_TILES = _rows_in_tiles()
+
+
+def _tiled(a, b, out, height, width):
+    """a @ b in tiles of that many rows and columns, smaller ones at the ends."""
+    (*stack, rows, inner), columns = a.shape, b.shape[-1]
+    height, width = min(height, rows), min(width, columns)
+    down, across = rows // height, columns // width
+    tall, wide = down * height, across * width
+    whole = tall == rows and wide == columns
+    left, right, product = (a, b, out) if whole else (a[..., :tall, :], b[..., :wide], out[..., :tall, :wide])
+    np.matmul(
+        left.reshape(*stack, down, 1, height, inner),
+        right.reshape(*stack, 1, inner, across, width).swapaxes(-3, -2),
+        out=product.reshape(*stack, down, height, across, width).swapaxes(-3, -2),
+    )
+    if wide < columns:
+        _tiled(a[..., :tall, :], b[..., wide:], out[..., :tall, wide:], height, width)
+    if tall < rows:
+        _tiled(a[..., tall:, :], b, out[..., tall:, :], height, width)
+    return out
+
+
+def _even(count, largest):
+    """The size of nearly equal parts of a side, a multiple of 16 and about the largest at most."""
     largest = max(16, largest // 16 * 16)
-    piece = -(-count // (16 * -(-count // largest))) * 16
-    return [(start, start + piece) for start in range(0, count, piece)]
-# symbackprop-seal:49c47ec9246e9bd4
+    return -(-count // (16 * -(-count // largest))) * 16
+# symbackprop-seal:fb7973b3e549ec83

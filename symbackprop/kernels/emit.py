@@ -116,9 +116,10 @@ class _Emitter:
         kinds = {op.kind for op in self.plan.operations if op.storage != "scalar" or op.kind == "norm"}
         kinds |= {"blocks"} if self.plan.loops else set()
         kinds |= {"over_windows"} if kinds & {"max_window", "sum_window"} else set()
+        kinds |= {"tiles"} if "matmul" in kinds else set()
         kinds |= {"symmetric"} if any(op.details.get("symmetric") for op in self.plan.operations) else set()
         kinds |= {"part"} if any(len(self.variables.forms(array)) > 1 for array in self.plan.arrays) else set()
-        return sorted(kinds & {*HELPERS, "blocks", "part", "over_windows", "symmetric"})
+        return sorted(kinds & {*HELPERS, "blocks", "part", "over_windows", "symmetric", "tiles"})
 
     def _open_functions(self) -> set[str]:
         return {op.details["title"].replace("′", "'") for op in self.plan.operations if op.kind == "open_function"}

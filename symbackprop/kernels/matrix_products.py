@@ -32,8 +32,8 @@ class MatrixProducts:
             out = f"{out}.reshape({', '.join(self._count(group, sizes) for group in groups)})"
         if d["symmetric"]:
             code = f"_symmetric({left}, {right}, {out})"
-        elif rows and columns and not batch:
-            code = f"_matmul({left}, {right}, {out})"
+        elif rows and columns:
+            code = f"{'_stacked_matmul' if batch else '_matmul'}({left}, {right}, {out})"
         elif batch:
             if not rows:
                 left, out = f"{left}[..., None, :]", f"{out}[..., None, :]" if columns else f"{out}[..., None]"
