@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from symbackprop.derivation.reverse import Contribution, Gradients, reverse
 from symbackprop.errors import UsageError
@@ -77,7 +78,7 @@ class DerivedGraph:
         read = self.graph.needed_for(names) | {without_tangents(name)[0] for name in names}
         return replace(self, backward=tuple(e for e in self.backward if e.name in read))
 
-    @property
+    @cached_property
     def reversed(self) -> frozenset[str]:
         """The names of the equations that run from the objective back, and of their tangents."""
         return frozenset(e.name for e in self.equations if isinstance(as_printed(e.name), Adjoint | Diagonal))

@@ -115,10 +115,10 @@ def _row(dtype: str, shape: Shape) -> tuple[str, Size]:
 
 def _by_dtype(parts: Iterable[tuple[str, Size]]) -> dict[str, Size]:
     """Add up numbers of entries, for each dtype."""
-    total: dict[str, Size] = dict.fromkeys(("float", "int", "bool"), sympy.S.Zero)
+    found: dict[str, list[Size]] = {dtype: [] for dtype in ("float", "int", "bool")}
     for dtype, entries in parts:
-        total[dtype] += entries
-    return {dtype: sympy.expand(entries) for dtype, entries in total.items()}
+        found[dtype].append(entries)
+    return {dtype: sympy.expand(sympy.Add(*entries)) for dtype, entries in found.items()}
 
 
 def make_plan(derived: DerivedGraph, checkpoint: int | None = None) -> Plan:
