@@ -26,10 +26,13 @@ class UnavailableError(Exception):
 
 @dataclass(frozen=True)
 class Contestant:
-    """``call()`` computes the loss and all gradients; ``answer()`` calls it and returns them as NumPy's, if it has any."""
+    """``call()`` computes what is compared; ``answer()`` calls it and returns that as NumPy's, if it has any.
+
+    Of first order that is an Answer, the loss and all gradients; of second order the arrays by name.
+    """
 
     call: Callable[[], Any]
-    answer: Callable[[], Answer] | None
+    answer: Callable[[], Any] | None = None
 
 
 def ours(problem: Problem) -> Contestant:
@@ -46,7 +49,7 @@ def floor(problem: Problem) -> Contestant:
     found = products(compute, problem.params, problem.inputs)
     if not found:
         raise UnavailableError("it has no matrix products")
-    return Contestant(partial(multiply, found), None)
+    return Contestant(partial(multiply, found))
 
 
 def textbook(problem: Problem) -> Contestant:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,15 +12,7 @@ import numpy as np
 
 import symbackprop as sb
 from benchmarks.case import Case
-from benchmarks.contestants import UnavailableError, jax_loss, package, torch_loss
-
-
-@dataclass(frozen=True)
-class Contestant:
-    """A call, and what it gives as NumPy's by name, if it is compared."""
-
-    call: Callable[[], Any]
-    answer: Callable[[], Mapping[Any, Any]] | None = None
+from benchmarks.contestants import Contestant, UnavailableError, jax_loss, package, torch_loss
 
 
 def products(case: Case) -> dict[str, Contestant]:

@@ -12,9 +12,9 @@ import numpy as np
 import symbackprop as sb
 from benchmarks.case import Case
 from benchmarks.cases import HESSIANS, PRODUCTS
-from benchmarks.contestants import relative_error
+from benchmarks.contestants import Contestant, relative_error
 from benchmarks.machine import machine, versions
-from benchmarks.second_contestants import Contestant, hessians, products
+from benchmarks.second_contestants import hessians, products
 from benchmarks.settings import described
 from benchmarks.timing import paired_ratio, rounds
 from benchmarks.worker import AGREEMENT

@@ -403,7 +403,7 @@ def _blocks(count, row_bytes, arrays, scratch, memory):
 
 def _matmul(a, b, out):
     """a @ b, where that pays in tiles so small that BLAS packs no operand."""
-    tile = a.size * b.shape[1] > 400_000 and _tile(a, b)
+    tile = a.size * b.shape[1] > _WHOLE and _tile(a, b)
     return _tiled(a, b, out, *tile) if tile else np.dot(a, b, out=out)
 
 
@@ -421,7 +421,7 @@ def _tile(a, b):
     """
     (rows, inner), columns = a.shape[-2:], b.shape[-1]
     size, largest = rows * inner * columns, 1_000_000 // inner
-    if size <= 400_000 or not 1 < rows <= _ROWS_IN_TILES:
+    if size <= _WHOLE or not 1 < rows <= _ROWS_IN_TILES:
         return None
     if b.strides[-2] < b.strides[-1]:
         height = min(rows, 64)
@@ -457,6 +457,7 @@ def _rows_in_tiles():
 
 
 _ROWS_IN_TILES = _rows_in_tiles()
+_WHOLE = 400_000  # a product of no more multiply-adds is never worked in tiles
 
 
 def _tiled(a, b, out, height, width):
@@ -483,4 +484,4 @@ def _even(count, largest):
     """The size of nearly equal parts of a side, a multiple of 16 and about the largest at most."""
     largest = max(16, largest // 16 * 16)
     return -(-count // (16 * -(-count // largest))) * 16
-# symbackprop-seal:aec9ebc6ca00c5d4
+# symbackprop-seal:048158111815d33c

@@ -378,7 +378,7 @@ def init(seed=0, dtype=np.float32, sizes={}):
 
 def _matmul(a, b, out):
     """a @ b, where that pays in tiles so small that BLAS packs no operand."""
-    tile = a.size * b.shape[1] > 400_000 and _tile(a, b)
+    tile = a.size * b.shape[1] > _WHOLE and _tile(a, b)
     return _tiled(a, b, out, *tile) if tile else np.dot(a, b, out=out)
 
 
@@ -396,7 +396,7 @@ def _tile(a, b):
     """
     (rows, inner), columns = a.shape[-2:], b.shape[-1]
     size, largest = rows * inner * columns, 1_000_000 // inner
-    if size <= 400_000 or not 1 < rows <= _ROWS_IN_TILES:
+    if size <= _WHOLE or not 1 < rows <= _ROWS_IN_TILES:
         return None
     if b.strides[-2] < b.strides[-1]:
         height = min(rows, 64)
@@ -475,6 +475,7 @@ def _rows_in_tiles():
 
 
 _ROWS_IN_TILES = _rows_in_tiles()
+_WHOLE = 400_000  # a product of no more multiply-adds is never worked in tiles
 
 
 def _tiled(a, b, out, height, width):
@@ -524,4 +525,4 @@ def _window(array, windows):
         padded = np.pad(array, pads)
         return _window(padded, [w and (w[0], w[1] + pad[0]) for w, pad in zip(windows, pads)])
     return np.lib.stride_tricks.as_strided(array[tuple(starts)], shape, strides, writeable=False)
-# symbackprop-seal:484d81457c980eb3
+# symbackprop-seal:1f94ad5d72ef6475

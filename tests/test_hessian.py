@@ -65,6 +65,13 @@ def test_the_last_layer_of_the_squared_loss(capsys: pytest.CaptureFixture[str]) 
     assert "∂²J/∂W1∂W2[i, j, k, l] = " in printed(capsys, "d2l_mlp", "--block", "W1,W2")
 
 
+def test_a_scalar_has_one_entry(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    model = tmp_path / "line.eq"
+    model.write_text("param c[]\nL = c^2\nminimize L\n", encoding="utf-8")
+    assert "the last of these has 1 entry, 4 bytes" in printed(capsys, str(model), "--block", "c,c")
+    assert "the matrix has 1 entry, 4 bytes" in printed(capsys, str(model))
+
+
 def test_the_last_layer_of_the_classifier(capsys: pytest.CaptureFixture[str]) -> None:
     assert "∂²J/∂W3∂W3 = (a2 a2ᵀ) ⊗ (diag(p) − p pᵀ) + λ I" in printed(capsys, "mlp_classifier", "--block", "W3,W3")
     out = printed(capsys, "mlp_classifier", "--diagonal")

@@ -44,9 +44,14 @@ def scale_of(loss: float, gradients: Array) -> float:
     return max(abs(loss), float(np.linalg.norm(gradients)), np.finfo(np.float64).tiny)
 
 
+def inner(first: Mapping[str, Array], second: Mapping[str, Array]) -> float:
+    """Return the inner product over all entries together, of what the first holds."""
+    return sum(float(np.sum(array * second[name])) for name, array in first.items())
+
+
 def norm_of(arrays: Mapping[str, Array]) -> float:
     """Return the norm of all entries together."""
-    return float(np.sqrt(sum(np.sum(array**2) for array in arrays.values())))
+    return float(np.sqrt(inner(arrays, arrays)))
 
 
 def norm_relative(found: Array, wanted: Array, scale: float) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import sympy
 
-from symbackprop.checking.comparison import norm_of, norm_relative
+from symbackprop.checking.comparison import inner, norm_of, norm_relative
 from symbackprop.checking.complex_step import STEP
 from symbackprop.checking.differences import Differences, along_lines, richardson
 from symbackprop.checking.exact import DIGITS, ENTRIES, exact_values, is_rational
@@ -63,6 +63,11 @@ class Products:
         found = self.kernel.hvp(self.params, given, self.inputs, hyper=hyper_arguments(self.reference.sample))
         return {name: np.array(found[name]) for name in self.params if name in found}
 
+    def slope(self) -> float:
+        """The derivative of the objective along the direction, by the kernel's own gradients. Raises whatever the kernel raises."""
+        _, gradients = self.kernel.loss_and_grad(self.params, self.inputs, hyper=hyper_arguments(self.reference.sample))
+        return inner(self.v, gradients)
+
     def fault(self, products: Mapping[str, Array], name: str) -> str:
         """What is wrong with the form of a parameter's product, or an empty text."""
         return fault_in(products, self.reference.sample, name, self.dtype, "product")
@@ -72,8 +77,10 @@ def product_rows(reference: Reference, kernel: Any) -> Iterator[Row]:
     """The comparisons at an ordinary sample."""
     label, names = reference.sample.label, reference.objective.parameters
     products, single = Products(reference, kernel), Products(reference, kernel, np.float32)
-    found, failure = attempt(lambda: (products.along(products.v), products.along(products.u), single.along(single.v)))
-    hv, hu, hv32 = found or ({}, {}, {})
+    found, failure = attempt(
+        lambda: (products.along(products.v), products.along(products.u), single.along(single.v), products.slope())
+    )
+    hv, hu, hv32, slope = found or ({}, {}, {}, 0.0)
     faults = {
         name: failure or products.fault(hv, name) or products.fault(hu, name) or single.fault(hv32, name) for name in names
     }
@@ -84,7 +91,7 @@ def product_rows(reference: Reference, kernel: Any) -> Iterator[Row]:
         return
     scale = max(reference.scale, norm_of(hv))
     yield _symmetry(reference, products, hv, hu)
-    yield _remainder(reference, products, hv)
+    yield _remainder(reference, products.v, slope, inner(products.v, hv))
     stepped, kink = _complex_step(reference, products.v)
     for name in names:
         lines = reference.lines[name]
@@ -123,22 +130,21 @@ def _judged(name: str, route: str, label: str, error: float) -> Row:
 
 
 def _symmetry(reference: Reference, products: Products, hv: dict[str, Array], hu: dict[str, Array]) -> Row:
-    left = sum(float(np.sum(products.u[name] * hv[name])) for name in hv)
-    right = sum(float(np.sum(products.v[name] * hu[name])) for name in hu)
+    gap = abs(inner(products.u, hv) - inner(products.v, hu))
     size = max(norm_of(products.u) * norm_of(hv), norm_of(products.v) * norm_of(hu), np.finfo(np.float64).tiny)
-    return _judged(reference.objective.name, "product, symmetry", reference.sample.label, abs(left - right) / size)
+    return _judged(reference.objective.name, "product, symmetry", reference.sample.label, gap / size)
 
 
-def _remainder(reference: Reference, products: Products, hv: dict[str, Array]) -> Row:
-    """The order of the remainder of Taylor's formula, from its last two values that rounding does not hide."""
+def _remainder(reference: Reference, direction: Mapping[str, Array], slope: float, bend: float) -> Row:
+    """The order of the remainder of Taylor's formula, from its last two values that rounding does not hide.
+
+    slope and bend are the first and second derivative along the direction, by the kernel.
+    """
     objective, sample, name = reference.objective, reference.sample, "product, remainder"
     here = objective.at(sample.values(), sample.sizes)
-    _, gradients = products.kernel.loss_and_grad(products.params, products.inputs, hyper=hyper_arguments(sample))
-    slope = sum(float(np.sum(products.v[n] * gradients[n])) for n in hv)
-    bend = sum(float(np.sum(products.v[n] * hv[n])) for n in hv)
     found: list[tuple[float, float]] = []
     for step in (2.0**-k for k in range(5, 13)):
-        moved = {n: array + step * products.v[n] for n, array in sample.params.items()}
+        moved = {n: array + step * direction[n] for n, array in sample.params.items()}
         seen = objective.at({**sample.values(), **moved}, sample.sizes)
         if crossed(objective.kinks, here.arguments, seen.arguments) is not None:
             continue

@@ -59,9 +59,9 @@ class GrowthReport:
     def sentences(self, notation: Notation, formula: Callable[[str], str] = str, words: Callable[[str], str] = str) -> list[str]:
         """What the whole matrix would take, and why products grow as they do."""
         g, shown = self.growth, self.report.number
-        entries = formula(shown(g.parameters**2, notation))
+        entries, noun = formula(shown(g.parameters**2, notation)), "entry" if g.parameters == 1 else "entries"
         size, work = (formula(shown(value, notation)) for value in (g.matrix_bytes, g.matrix_multiply_adds))
-        lines = [f"the matrix has {entries} entries, {size} bytes; column by column it takes {work} multiply-adds"]
+        lines = [f"the matrix has {entries} {noun}, {size} bytes; column by column it takes {work} multiply-adds"]
         lines += self._fitting(g.matrix_bytes)
         if self.report.missing:
             lines.append(words(f"{self.report.missing}: --sizes gives it"))
@@ -77,7 +77,7 @@ class GrowthReport:
             return json.dumps({"bytes": {"polynomial": shown, "number": self._count(size)}}, ensure_ascii=False)
         around = "{}" if form == "text" else "${}$"
         first, second = (around.format(self.report.number(value, inside)) for value in (entries, size))
-        lines = [f"the last of these has {first} entries, {second} bytes", *self._fitting(size)]
+        lines = [f"the last of these has {first} {'entry' if entries == 1 else 'entries'}, {second} bytes", *self._fitting(size)]
         return "".join(f"{line}\n" for line in lines) if form != "latex" else f"\n{'; '.join(lines)}.\n"
 
     def _fitting(self, size: sympy.Expr) -> list[str]:

@@ -7,9 +7,10 @@ import keyword
 import re
 import unicodedata
 
-from symbackprop.graph.names import Adjoint, DataTerm, Diagonal, Quadratic, Tangent, parse_name
+from symbackprop.graph.names import Adjoint, DataTerm, Diagonal, OfOne, Quadratic, Tangent, parse_name
 from symbackprop.language.vocabulary import GREEK
 
+_PREFIXES: dict[type[OfOne], str] = {Tangent: "t_", Diagonal: "diag_", Quadratic: "curvature_", DataTerm: "data_"}
 _TAKEN = frozenset(
     {
         *keyword.kwlist,
@@ -84,12 +85,8 @@ def _plain(name: str) -> str:
     meaning = parse_name(name)
     if isinstance(meaning, Adjoint):
         return f"d_{_plain(meaning.by)}"
-    if isinstance(meaning, Tangent):
-        return f"t_{_plain(meaning.of)}"
-    if isinstance(meaning, Diagonal):
-        return f"diag_{_plain(meaning.of)}"
-    if isinstance(meaning, Quadratic | DataTerm):
-        return f"{'curvature' if isinstance(meaning, Quadratic) else 'data'}_{_plain(meaning.of)}"
+    if isinstance(meaning, OfOne) and type(meaning) in _PREFIXES:
+        return _PREFIXES[type(meaning)] + _plain(meaning.of)
     spelled = "".join(GREEK.get(character, character) for character in name)
     spelled = unicodedata.normalize("NFKD", spelled)
     cleaned = re.sub(r"[^A-Za-z0-9_]", "", spelled) or "value"

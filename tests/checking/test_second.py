@@ -94,6 +94,13 @@ def test_a_kernel_without_products_fails_and_says_why() -> None:
     assert not report.ok and any("hvp" in row.note for row in report.failures)
 
 
+def test_a_kernel_whose_gradient_fails_is_reported_for_its_products_too() -> None:
+    broken = Wrong(small_kernel(), lambda found, direction, params: found)
+    broken.loss_and_grad = lambda *arguments, **options: 1 / 0
+    report = sb.check(SMALL, samples=1, order=2, kernel=broken)
+    assert "product, remainder" in failing(report) and any("ZeroDivisionError" in row.note for row in report.failures)
+
+
 def test_what_a_kernel_gives_beside_the_products_is_left_alone() -> None:
     more = Wrong(small_kernel(), lambda found, direction, params: {**found, "time": np.ones(())})
     assert sb.check(SMALL, samples=1, order=2, kernel=more).ok
