@@ -12,8 +12,9 @@ import symbackprop
 
 PACKAGE = Path(symbackprop.__file__).parent
 ORDER = (
-    "errors", "writing", "functions", "graph", "models", "language", "perceptron", "simplify", "derivation", "render",
-    "kernels", "footprint", "algebra", "checking", "entries", "builder", "api", "flags", "cli",
+    "errors", "writing", "typesetting", "functions", "graph", "models", "language", "perceptron", "simplify", "derivation",
+    "render", "drawing", "kernels", "footprint", "algebra", "checking", "entries", "builder", "api", "reporting", "serving",
+    "flags", "cli",
 )  # fmt: skip
 """A part may import the parts before it."""
 
