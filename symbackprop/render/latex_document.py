@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from symbackprop.derivation.derived import DerivedGraph
-from symbackprop.graph.model import Equation
 from symbackprop.render.formula import Formula
-from symbackprop.render.linebreaks import broken
-from symbackprop.render.steps import Steps
+from symbackprop.render.linebreaks import cuts
+from symbackprop.render.sections import Entry, sections
 from symbackprop.render.symbols import escape
 from symbackprop.render.template import fill
 from symbackprop.render.writer import Writer
@@ -17,18 +16,15 @@ def latex(
 ) -> str:
     """The derivation in LaTeX: a fragment for amsmath, or with ``standalone`` a document that compiles. ``more`` follows it."""
     writer = Writer(derived, notation)
-    worked = Steps(writer) if steps else None
     label = _label(derived) if steps else ""
-    forward = [_row(writer, equation, None, label) for equation in derived.forward]
-    backward = [_row(writer, equation, worked, label) for equation in derived.backward]
     blocks = [
-        {"title": "Forward", "rows": forward, "end": " \\\\"},
-        {"title": "Backward", "rows": backward, "end": " \\\\[1ex]" if steps else " \\\\"},
+        {
+            "title": section.title,
+            "rows": [_rows(writer, entry, label) for entry in section.entries],
+            "end": " \\\\[1ex]" if section.worked else " \\\\",
+        }
+        for section in sections(writer, steps=steps)
     ]
-    for section in derived.further:
-        rows = [_row(writer, equation, None, label) for equation in section.equations]
-        blocks.append({"title": section.title, "rows": rows, "end": " \\\\"})
-    blocks = [block for block in blocks if block["rows"]]
     below = _below(writer)
     if below:
         blocks.append({"title": "where", "rows": below, "end": " \\\\"})
@@ -44,23 +40,22 @@ def _label(derived: DerivedGraph) -> str:
     return f"{name}:{'batch' if derived.batched else 'example'}:"
 
 
-def _row(writer: Writer, equation: Equation, steps: Steps | None, label: str) -> str:
+def _rows(writer: Writer, entry: Entry, label: str) -> str:
     """The rows of one equation, of which the last has its number, and a label where there is a prefix for it."""
-    line = writer.line(equation)
-    rows = []
-    left: Formula | None = line.left
-    for step in steps.of(line.by) if steps else ():
-        for local in step.locals:
-            rows.append(_equation(writer, local.left, local.right, f" && \\text{{from \\eqref{{{label}{local.number}}}}}"))
-        rows.append(_equation(writer, step.left, step.right))
-        left = line.left if step.left != line.left else None
-    rows.append(_equation(writer, left, line.right, f" \\label{{{label}{line.number}}}" if label else ""))
+    line, rows = entry.line, []
+    for step in entry.steps:
+        source = f" && \\text{{from \\eqref{{{label}{step.source}}}}}" if step.source else ""
+        rows.append(_equation(writer, step.left, step.right, source))
+    repeated = bool(entry.steps) and entry.steps[-1].left == line.left
+    mark = f" \\label{{{label}{line.number}}}" if label else ""
+    rows.append(_equation(writer, None if repeated else line.left, line.right, mark))
     return " \\nonumber \\\\\n".join(rows)
 
 
 def _equation(writer: Writer, left: Formula | None, right: Formula, note: str = "") -> str:
-    shown = "" if left is None else writer.latex.show(left) + " "
-    return broken(shown, writer.latex.show(right)) + note
+    shown, pieces = "" if left is None else writer.latex.show(left) + " ", writer.latex.pieces(right)
+    rows = [writer.latex.row(pieces[cut]) for cut in cuts(shown, pieces)]
+    return f"{shown}&= " + " \\nonumber \\\\\n&\\quad ".join(rows) + note
 
 
 def _below(writer: Writer) -> list[str]:
@@ -70,6 +65,4 @@ def _below(writer: Writer) -> list[str]:
         more = " \\quad \\text{and so for every pre-activation}" if delta[2] else ""
         rows.append(f"{writer.latex.show(delta[0])} &= {writer.latex.show(delta[1])}{more}")
     rows += [_equation(writer, left, right) for left, right in writer.definitions()]
-    if writer.index.leaves_axes:
-        rows.append("&\\text{an entry outside its tensor is } 0")
-    return rows + [f"&\\text{{{remark.words}: }} {remark.latex}" for remark in writer.remarks()]
+    return rows + [f"&{writer.latex.remark(remark.words, remark.formula)}" for remark in writer.remarks()]

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+
+from symbackprop.render.printing import HADAMARD, PRODUCT, SUM
+from symbackprop.render.typeset_printer import Piece
 
 LIMIT = 72.0
 """The widest row, in digits: a page of 12 cm in a 10 point type holds a little less, one of 17 cm more."""
@@ -10,16 +14,45 @@ LIMIT = 72.0
 _TOKENS = re.compile(r"\\[A-Za-z]+|\\.|[{}^_&]|\s+|.", re.DOTALL)
 _WRAPPERS = {"mathbf", "mathrm", "boldsymbol", "operatorname", "hat", "bar", "tilde", "dot", "text", "sqrt"}
 _INVISIBLE = {"left", "right", "lVert", "rVert", "lvert", "rvert"}
-_SIGNS = ({"+", "-"}, {"\\odot", "\\oslash"}, {"\\,"})
-"""Where a row may be broken: at the signs that bind least first."""
+_RANKS = (SUM, HADAMARD, PRODUCT)
+"""A row may begin at a sign, at those that bind least first."""
 
 
-def broken(left: str, right: str) -> str:
-    """Return ``left &= right``, in several rows where it is too wide."""
-    first = width(left) + 2
-    rows = _split(right, max(LIMIT - first, LIMIT / 2), 0)
-    shown = [rows[0], *["\\cdot" + row[2:] if row.startswith("\\,") else row for row in rows[1:]]]
-    return f"{left}&= " + " \\nonumber \\\\\n&\\quad ".join(shown)
+def cuts(left: str, pieces: Sequence[Piece]) -> list[slice]:
+    """Return which of the pieces of a right side, printed in LaTeX, make a row each; ``left`` stands before the first."""
+    counts = _rows(pieces, max(LIMIT - width(left) - 2, LIMIT / 2), 0)
+    starts = [sum(counts[:k]) for k in range(len(counts))]
+    return [slice(start, start + count) for start, count in zip(starts, counts, strict=True)]
+
+
+def _rows(pieces: Sequence[Piece], limit: float, rank: int) -> list[int]:
+    """How many pieces make each row: cut at the signs of one rank; what does not fit alone is cut at the next."""
+    if _width(pieces) <= limit or rank == len(_RANKS):
+        return [len(pieces)]
+    rows: list[int] = []
+    room = 0.0
+    for part in _parts(pieces, _RANKS[rank]):
+        own = _width(part)
+        if own <= room:
+            rows[-1] += len(part)
+        else:
+            rows += [len(part)] if own <= limit else _rows(part, limit, rank + 1)
+            own, room = _width(part[len(part) - rows[-1] :]), limit
+        room -= own
+    return rows
+
+
+def _parts(pieces: Sequence[Piece], binds: int) -> list[list[Piece]]:
+    parts: list[list[Piece]] = []
+    for piece in pieces:
+        if not parts or (piece.sign and piece.binds == binds):
+            parts.append([])
+        parts[-1].append(piece)
+    return parts
+
+
+def _width(pieces: Sequence[Piece]) -> float:
+    return sum(width(piece.inside()) for piece in pieces)
 
 
 def width(latex: str) -> float:
@@ -62,36 +95,3 @@ class _Measure:
                 return self.group()
             return 0.5 if word in _INVISIBLE else 0.3 if word == "," else 2.5 if word in ("odot", "oslash", "sum") else 1.2
         return 2.5 if token in "+-=<>" else 0.6 if token in ",.()[]" else 1.1
-
-
-def _split(text: str, limit: float, rank: int) -> list[str]:
-    """Cut at the signs of one rank into rows that fit; a piece that does not fit alone is cut at the next."""
-    if width(text) <= limit or rank == len(_SIGNS):
-        return [text]
-    rows: list[str] = []
-    for piece in _pieces(text, _SIGNS[rank]):
-        if rows and width(rows[-1]) + width(piece) <= limit:
-            rows[-1] += piece
-        elif width(piece) <= limit:
-            rows.append(piece)
-        else:
-            rows += _split(piece, limit, rank + 1)
-    return [row.strip() for row in rows]
-
-
-def _pieces(text: str, signs: set[str]) -> list[str]:
-    """Cut a formula before each of the signs that stands in no group and in no brackets that must stay together."""
-    pieces, depth, before = [""], 0, ""
-    for token in _TOKENS.findall(text):
-        if depth == 0 and token in signs and pieces[-1].strip():
-            pieces.append("")
-        pieces[-1] += token
-        if before in ("\\left", "\\right"):  # the bracket of a pair that is counted already
-            before = token
-            continue
-        before = token
-        if token in ("{", "\\left", "\\begin", "(", "["):
-            depth += 1
-        elif token in ("}", "\\right", "\\end", ")", "]"):
-            depth -= 1
-    return pieces

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from symbackprop.language.vocabulary import GREEK
 
 _GREEK_NAMES = {name: letter for letter, name in GREEK.items() if letter not in "ςϵϕϑ"}
-_LATEX_GREEK = {
+GREEK_IN_LATEX = {
     name
     for name in (*_GREEK_NAMES,)
     if name.lower() not in ("omicron",)
@@ -18,12 +18,7 @@ _LATEX_GREEK = {
         or name in ("Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Upsilon", "Phi", "Psi", "Omega")
     )
 }
-_ACCENTS = {
-    "hat": ("\u0302", r"\hat"),
-    "bar": ("\u0304", r"\bar"),
-    "dot": ("\u0307", r"\dot"),
-    "tilde": ("\u0303", r"\tilde"),
-}
+_ACCENTS = {"hat": "\u0302", "bar": "\u0304", "dot": "\u0307", "tilde": "\u0303"}
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "^": r"\textasciicircum{}",
     "_": r"\_", "~": r"\textasciitilde{}", "%": r"\%", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''",
@@ -55,6 +50,12 @@ def parts(name: str) -> NameParts:
     return NameParts(stem, accent, number, subscript)
 
 
+def is_letter(name: str) -> bool:
+    """Tell whether a function's name is a letter, or a letter with an accent, and no word."""
+    p = parts(name)
+    return len(name) == 1 or bool(p.accent) or p.stem in GREEK_IN_LATEX or p.stem == "ell"
+
+
 def escape(text: str) -> str:
     """Return text that LaTeX prints as it stands."""
     return "".join(
@@ -69,33 +70,6 @@ def _ascii_name(character: str) -> str:
     return "".join(c for c in base if c.isascii() and c.isalnum()) or "x"
 
 
-def dotted(text: str, dots: int) -> str:
-    """Return LaTeX with a dot for each derivative along a direction."""
-    return f"\\{'d' * dots}ot{{{text}}}" if dots else text
-
-
-def latex_name(name: str, rank: int, dots: int = 0) -> str:
-    """Return the LaTeX of a name: vectors and matrices bold, scalars italic, words upright; dots for derivatives."""
-    p = parts(name)
-    if p.stem in _LATEX_GREEK or p.stem == "ell":
-        core = f"\\{p.stem}"
-        core = f"\\boldsymbol{{{core}}}" if rank else core
-    elif len(p.stem) == 1:
-        core = f"\\mathbf{{{escape(p.stem)}}}" if rank else escape(p.stem)
-    else:
-        core = f"\\mathbf{{{escape(p.stem)}}}" if rank else f"\\mathrm{{{escape(p.stem)}}}"
-    if p.accent:
-        core = f"{_ACCENTS[p.accent][1]}{{{core}}}"
-    core = dotted(core, dots)
-    if p.subscript:
-        pieces = [
-            f"\\{s}" if s in _LATEX_GREEK else (s if len(s) == 1 or s.isdigit() else f"\\mathrm{{{escape(s)}}}")
-            for s in p.subscript.split(",")
-        ]
-        core += f"_{{{','.join(pieces)}}}"
-    return core + (f"^{{({p.number})}}" if p.number else "")
-
-
 def text_name(name: str) -> str:
     """Return a name for a terminal: Greek letters and accents where they exist, otherwise as written."""
     p = parts(name)
@@ -103,6 +77,6 @@ def text_name(name: str) -> str:
     if p.accent:
         if len(stem) != 1:
             return name
-        stem += _ACCENTS[p.accent][0]
+        stem += _ACCENTS[p.accent]
     subscript = p.subscript.replace(",", "_")
     return stem + p.number + (f"_{_GREEK_NAMES.get(subscript, subscript)}" if subscript else "")

@@ -11,7 +11,7 @@ import sympy
 
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.render.printing import decimal
-from symbackprop.render.steps import Steps
+from symbackprop.render.sections import Row, sections
 from symbackprop.render.writer import Line, Writer
 
 WIDEST_LEFT = 24
@@ -26,26 +26,17 @@ def text(
     """The whole derivation for a terminal of that width."""
     writer = Writer(derived, notation)
     paint = _Paint(color)
-    forward = [_row(writer, writer.line(equation)) for equation in derived.forward]
-    backward: list[_Row | None] = []
-    worked = Steps(writer) if steps else None
-    for equation in derived.backward:
-        line = writer.line(equation)
-        found = _worked(writer, worked, line) if worked else []
-        backward += [*found, _row(writer, line), *([None] if worked else [])]
-    sections = [
-        _head(derived, writer, paint),
-        [paint.bold("Forward"), *_table(forward, width, paint)],
-    ]
-    if backward:
-        sections.append([paint.bold("Backward" + (", step by step" if steps else "")), *_table(backward, width, paint)])
-    for section in derived.further:
-        rows = [_row(writer, writer.line(equation)) for equation in section.equations]
-        sections.append([paint.bold(section.title), *_table(rows, width, paint)])
+    shown = [_head(derived, writer, paint)]
+    for section in sections(writer, steps=steps):
+        rows: list[_Row | None] = []
+        for entry in section.entries:
+            rows += [*[_step(writer, step) for step in entry.steps], _row(writer, entry.line), *([None] if section.worked else [])]
+        title = section.title + (", step by step" if section.worked else "")
+        shown.append([paint.bold(title), *_table(rows, width, paint)])
     below = _below(writer)
     if below:
-        sections.append([paint.bold("where"), *[f"  {row}" for row in below]])
-    return "\n\n".join("\n".join(section).rstrip("\n") for section in sections) + "\n"
+        shown.append([paint.bold("where"), *[f"  {row}" for row in below]])
+    return "\n\n".join("\n".join(section).rstrip("\n") for section in shown) + "\n"
 
 
 class _Paint:
@@ -74,14 +65,9 @@ def _row(writer: Writer, line: Line) -> _Row:
     return _Row(f"({line.number})", writer.text.show(line.left), writer.text.show(line.right), note)
 
 
-def _worked(writer: Writer, steps: Steps, line: Line) -> list[_Row]:
-    rows = []
-    for step in steps.of(line.by):
-        for local in step.locals:
-            left, right = writer.text.show(local.left), writer.text.show(local.right)
-            rows.append(_Row("local", left, right, f"from ({local.number})"))
-        rows.append(_Row("chain", writer.text.show(step.left), writer.text.show(step.right)))
-    return rows
+def _step(writer: Writer, step: Row) -> _Row:
+    sides = writer.text.show(step.left), writer.text.show(step.right)
+    return _Row("local", *sides, f"from ({step.source})") if step.source else _Row("chain", *sides)
 
 
 def _head(derived: DerivedGraph, writer: Writer, paint: _Paint) -> list[str]:
@@ -122,9 +108,9 @@ def _below(writer: Writer) -> list[str]:
         more = ", and so for every pre-activation" if delta[2] else ""
         rows.append(f"{writer.text.show(delta[0])} stands for {writer.text.show(delta[1])}{more}")
     rows += [writer.text.equation(left, right) for left, right in writer.definitions()]
-    if writer.index.leaves_axes:
-        rows.append("an entry outside its tensor is 0")
-    return rows + [f"{remark.words}: {remark.text}" for remark in writer.remarks()]
+    for remark in writer.remarks():
+        rows.append(remark.words if remark.formula is None else f"{remark.words}: {writer.text.show(remark.formula)}")
+    return rows
 
 
 def _table(rows: Sequence[_Row | None], width: int, paint: _Paint) -> list[str]:

@@ -16,7 +16,20 @@ from symbackprop.graph.sizes import Shape
 from symbackprop.graph.walk import topological
 from symbackprop.render.diagonals import with_diagonals
 from symbackprop.render.forms import NoMatrixForm, title
-from symbackprop.render.formula import Call, Entry, Formula, Index, Kronecker, Symbol, parts
+from symbackprop.render.formula import (
+    Call,
+    Comparison,
+    Entry,
+    Formula,
+    Hadamard,
+    Index,
+    Kronecker,
+    Number,
+    Product,
+    Symbol,
+    Transpose,
+    parts,
+)
 from symbackprop.render.index_form import IndexForm
 from symbackprop.render.kronecker_form import KroneckerForm
 from symbackprop.render.latex_printer import LatexPrinter
@@ -29,26 +42,33 @@ from symbackprop.render.text_printer import TextPrinter
 
 @dataclass(frozen=True)
 class Remark:
-    """What the reader must know: words, and a formula in text and in LaTeX."""
+    """What the reader must know: words, and a formula where there is one to them."""
 
     words: str
-    text: str
-    latex: str
+    formula: Formula | None = None
 
 
+def _letters(*names: str) -> list[Formula]:
+    """Letters that are no values of a model."""
+    return [Symbol(name, 0, ARGUMENT) for name in names]
+
+
+_A, _B, _G, _H, _Q, _X, _v = _letters("A", "B", "G", "H", "Q", "X", "v")
 _STACKED = Remark(
     "a derivative by a matrix is one by its columns, stacked",
-    "vec(A X B) = (Bᵀ ⊗ A) vec(X)",
-    r"\operatorname{vec}(A X B) = (B^{\top} \otimes A) \operatorname{vec}(X)",
+    Comparison(
+        Call("vec", (Product((_A, _X, _B)),)), "==", Product((Kronecker((Transpose(_B), _A)), Call("vec", (_X,))))
+    ),
 )
 _PROBED = Remark(
     "the other diagonals are estimated by products, v random signs (Bekas et al. 2007)",
-    "diag(H) ≈ mean(v ⊙ (H v))",
-    r"\operatorname{diag}(H) \approx \operatorname{mean}(v \odot (H v))",
+    Comparison(Call("diag", (_H,)), "≈", Call("mean", (Hadamard((_v, Product((_H, _v)))),))),
 )
 _QUADRATIC = Remark(
-    "the matrix is that of a quadratic form in the direction v", "Q = ½ vᵀ G v", r"Q = \tfrac{1}{2} v^{\top} G v"
+    "the matrix is that of a quadratic form in the direction v",
+    Comparison(_Q, "==", Product((Number(sympy.Rational(1, 2)), Transpose(_v), _G, _v))),
 )
+_OUTSIDE = Remark("an entry outside its tensor is 0")
 
 
 @dataclass(frozen=True)
@@ -168,7 +188,7 @@ class Writer:
     # ------------------------------------------------------------ what stands below the equations
 
     def remarks(self) -> list[Remark]:
-        """How to read Kronecker products, and what Q is where its equation is not shown."""
+        """How to read entries outside and Kronecker products, and what Q is where its equation is not shown."""
         equations = [equation for section in self.derived.further for equation in section.equations]
         stacked = any(isinstance(part, Kronecker) for e in equations for part in parts(self.line(e).right))
         meanings = [parse_name(equation.name) for equation in equations]
@@ -176,7 +196,8 @@ class Writer:
         unexplained = used and not any(isinstance(meaning, Quadratic) for meaning in meanings)
         shown = sum(isinstance(meaning, Diagonal) for meaning in meanings)
         probed = self.derived.further[-1].kind == "diagonal" and shown < len(self.derived.wrt) if self.derived.further else False
-        return [*([_PROBED] if probed else []), *([_QUADRATIC] if unexplained else []), *([_STACKED] if stacked else [])]
+        found = {_OUTSIDE: self.index.leaves_axes, _PROBED: probed, _QUADRATIC: unexplained, _STACKED: stacked}
+        return [remark for remark, holds in found.items() if holds]
 
     def definitions(self) -> list[tuple[Formula, Formula]]:
         """The named functions that occur in the equations or in each other's formulas, in order of appearance."""

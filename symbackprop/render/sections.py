@@ -1,0 +1,56 @@
+"""A derivation in the order in which it is read: equations in sections, each with the steps to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from symbackprop.graph.model import Equation
+from symbackprop.render.formula import Formula
+from symbackprop.render.steps import Steps
+from symbackprop.render.writer import Line, Writer
+
+
+@dataclass(frozen=True)
+class Row:
+    """A step: a local derivative of the equation with the number ``source``, or (0) the chain rule."""
+
+    left: Formula
+    right: Formula
+    source: int = 0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An equation, and the steps to it."""
+
+    line: Line
+    steps: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """Equations under a title; ``worked`` tells whether they may have steps."""
+
+    title: str
+    entries: tuple[Entry, ...]
+    worked: bool = False
+
+
+def sections(writer: Writer, *, steps: bool = False) -> list[Section]:
+    """Return forward, backward and further equations, the backward ones with ``steps``; a section without any is left out."""
+    derived, worked = writer.derived, Steps(writer) if steps else None
+    found = [
+        Section("Forward", tuple(_entry(writer, equation, None) for equation in derived.forward)),
+        Section("Backward", tuple(_entry(writer, equation, worked) for equation in derived.backward), steps),
+        *[Section(more.title, tuple(_entry(writer, equation, None) for equation in more.equations)) for more in derived.further],
+    ]
+    return [section for section in found if section.entries]
+
+
+def _entry(writer: Writer, equation: Equation, steps: Steps | None) -> Entry:
+    line = writer.line(equation)
+    rows: list[Row] = []
+    for step in steps.of(line.by) if steps else ():
+        rows += [Row(local.left, local.right, local.number) for local in step.locals]
+        rows.append(Row(step.left, step.right))
+    return Entry(line, tuple(rows))
