@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from symbackprop.language.vocabulary import GREEK
 
-_GREEK_NAMES = {name: letter for letter, name in GREEK.items() if letter not in "ςϵϕϑ"}
+GREEK_LETTERS = {name: letter for letter, name in GREEK.items() if letter not in "ςϵϕϑ"}
 GREEK_IN_LATEX = {
     name
-    for name in (*_GREEK_NAMES,)
+    for name in (*GREEK_LETTERS,)
     if name.lower() not in ("omicron",)
     and (
         name[0].islower()
@@ -73,10 +73,10 @@ def _ascii_name(character: str) -> str:
 def text_name(name: str) -> str:
     """Return a name for a terminal: Greek letters and accents where they exist, otherwise as written."""
     p = parts(name)
-    stem = _GREEK_NAMES.get(p.stem, p.stem)
+    stem = GREEK_LETTERS.get(p.stem, p.stem)
     if p.accent:
         if len(stem) != 1:
             return name
         stem += _ACCENTS[p.accent]
     subscript = p.subscript.replace(",", "_")
-    return stem + p.number + (f"_{_GREEK_NAMES.get(subscript, subscript)}" if subscript else "")
+    return stem + p.number + (f"_{GREEK_LETTERS.get(subscript, subscript)}" if subscript else "")

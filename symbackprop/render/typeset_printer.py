@@ -253,8 +253,8 @@ class TypesetPrinter(Printer):
         if isinstance(x, f.Sum):
             signs = [self.minus if sign < 0 else "+" for sign, _ in x.terms]
             found = self._joined([(term, HADAMARD) for _, term in x.terms], SUM, signs)
-            first = signs[0] if signs[0] != "+" else ""
-            return [replace(found[0], text=f"{first}{found[0].text}"), *found[1:]]
+            sign = signs[0].replace("+", "")
+            return [replace(found[0], text=f"{sign}{found[0].text}"), *found[1:]]
         if isinstance(x, f.Hadamard):
             return self._joined([(part, PRODUCT) for part in x.factors], HADAMARD, [self.elementwise] * len(x.factors))
         if isinstance(x, f.Quotient) and x.elementwise:
