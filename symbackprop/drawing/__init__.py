@@ -1,5 +1,5 @@
 """The computational graph as a picture, in several formats."""
 
-from symbackprop.drawing.drawing import LEVELS, Drawing, draw
+from symbackprop.drawing.drawing import FORMS, LEVELS, Drawing, draw
 
-__all__ = ["LEVELS", "Drawing", "draw"]
+__all__ = ["FORMS", "LEVELS", "Drawing", "draw"]

@@ -19,10 +19,11 @@ class Label:
 class Vertex:
     """A box. key is unique, kind decides its shape and colour.
 
-    kind is ``input``, ``target``, ``parameter``, ``hyper``, ``value``, ``objective``, ``gradient``, ``tangent`` (of a
-    value), ``direction`` or ``gradient tangent``; or it is an ``operation``, a ``gradient operation``, or a value ``kept`` for one. lines are set below each other. equations are the names of those
-    that it stands for, numbers those that are printed; row is the value beside which it stands, owner that to which
-    it belongs; title is said where one points at it; times is how many copies it stands for.
+    kind is ``input``, ``target``, ``parameter``, ``hyper``, ``value``, ``objective``, ``gradient``, ``tangent`` (of a value),
+    ``direction`` or ``gradient tangent``; or it is an ``operation``, a ``gradient operation``, or a value ``kept`` for one.
+    lines are set below each other. equations are the names of those that it stands for, numbers those that are printed. row
+    is the value beside which it stands, owner that to which it belongs. title is said where one points at it; times is how
+    many copies it stands for.
     """
 
     key: str

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -81,10 +83,28 @@ def layout(diagram: Diagram) -> Layout:
         _add_edge(graph, k, edge, name, returns)
     _group(graph, diagram, name)
     try:
-        graph.layout(prog="dot")
+        with _quiet():
+            graph.layout(prog="dot")
     except (OSError, ValueError) as problem:
         raise UsageError(f"the graph cannot be laid out: {problem}") from None
     return _read(graph, diagram, name)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what Graphviz says of its splines from standard error: it writes there by itself, and offers no way to ask it not to."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no standard error
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def size(vertex: Vertex) -> tuple[float, float]:

@@ -144,12 +144,20 @@ class _Builder:
         if not inner:
             return self._operation(self._number(expression), [])
         shapes = {part: _shape_of(part, node, operands) for part in inner}
-        label, inner = _head(expression, inner, fixed, shapes, self._number)
+        label, inner = _head(expression, inner, fixed, shapes, self._number, self._function)
         read: list[tuple[Node | str, Shape]] = []
         for part in inner:
             own = shapes.get(part, shape)
             read.append((self._scalar(node, part, own), own))
         return self._operation(label, read)
+
+    def _function(self, title: str) -> Label:
+        """The name of a function, as it is printed before its argument."""
+        latex, text = self.naming.writer.latex, self.naming.writer.text
+        return Label(
+            latex.function(title, [r"\cdot"])[0].removesuffix(latex.bracketed(r"\cdot")),
+            text.function(title, ["·"])[0].removesuffix(text.bracketed("·")),
+        )
 
     def _number(self, value: sympy.Expr) -> Label:
         writer = self.naming.writer
@@ -157,8 +165,6 @@ class _Builder:
 
 
 def _arguments(expression: sympy.Expr) -> tuple[sympy.Expr, ...]:
-    if isinstance(expression, scalar.ScalarFunction):
-        return tuple(expression.args[: expression.func.visible])
     return tuple(sorted(expression.args, key=str)) if expression.is_Add or expression.is_Mul else tuple(expression.args)
 
 
@@ -181,7 +187,7 @@ _WORDS = {
 
 def _head(
     expression: sympy.Expr, inner: list[sympy.Expr], fixed: list[sympy.Expr], shapes: dict[sympy.Expr, Shape],
-    number: Callable[[sympy.Expr], Label],
+    number: Callable[[sympy.Expr], Label], named: Callable[[str], Label],
 ) -> tuple[Label, list[sympy.Expr]]:  # fmt: skip
     """The label of the operation at the top of an expression, and what it is applied to; numbers in it are part of the label."""
     if expression.is_Add:
@@ -217,7 +223,7 @@ def _head(
             return Label(r"1 / (\cdot)", "1 / (·)"), inner
         shown = number(exponent) if exponent.is_number else _INNER
         return Label(f"(\\cdot)^{{{shown.latex}}}", f"(·)^{shown.text}"), inner
-    return _HEADS.get(type(expression)) or _word(title(expression.func).replace("_", " ")), inner
+    return _HEADS.get(type(expression)) or named(title(expression.func)), inner
 
 
 # ---------------------------------------------------------------- contractions
@@ -266,4 +272,4 @@ def _of_two(one: Labels, other: Labels, result: Labels) -> Label:
 def _spelled(labels: list[Labels], result: Labels) -> Label:
     letters = "ijklmnopqrstuvwxyzabcdefgh"
     text = f"{','.join(''.join(letters[x] for x in own) for own in labels)} → {''.join(letters[x] for x in result)}"
-    return Label(text.replace("→", r"\to ").replace(",", r", \,"), text)
+    return Label(text.replace("→", r"\to ").replace(",", r", \,"), text.strip())
