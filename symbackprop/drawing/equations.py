@@ -54,7 +54,8 @@ class Naming:
         """The label of an edge that passes on a tensor; a scalar has none."""
         if not shape:
             return None
-        sizes = [self.writer.latex.number(size)[0] for size in shape]
+        printed = [(size, self.writer.latex.number(size)[0]) for size in shape]
+        sizes = [f"({text})" if size.is_Add and len(shape) > 1 else text for size, text in printed]
         return Label(r" \times ".join(sizes), self.writer.shape(shape))
 
     def equation(self, equation: Equation) -> Label:

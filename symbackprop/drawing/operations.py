@@ -71,8 +71,12 @@ class _Builder:
         kind = "objective" if equation.name == self.derived.model.objective else kind
         self.equation_name, self.kind, self.key = equation.name, kind, naming.key(equation.name)
         self.owner, self.own = naming.key(naming.base(equation.name)), {}
-        for node in topological([equation.node]):
-            self._node(node)
+        nodes = topological([equation.node])
+        folded = {part for node in nodes if isinstance(node, Contraction) for part in node.operands if isinstance(part, Indicator)}
+        seen = {part for node in nodes if not isinstance(node, Contraction) for part in node.operands}
+        for node in nodes:
+            if node not in folded - seen:
+                self._node(node)
         number = naming.writer.number[equation.name]
         self.vertices[self.key] = Vertex(
             self.key, kind, (naming.label(equation.name),), naming.title(equation), (equation.name,), (number,), owner=self.owner,
@@ -95,7 +99,7 @@ class _Builder:
             label = _WORDS.get(node.kind) or _word(node.kind)
             self.own[node] = self._operation(label, [(part, part.shape) for part in node.operands])
         elif isinstance(node, Indicator):
-            label = Label(r"\mathbf{I}", "I") if is_identity(node) else _word("mask")
+            label = Label(r"\mathbf{I}", "I") if is_identity(node) else _word("onehot" if node.operands else "mask")
             self.own[node] = self._operation(label, [(part, part.shape) for part in node.operands])
         elif isinstance(node, Coordinate):
             self.own[node] = self._operation(_word("index"), [])

@@ -99,6 +99,7 @@ def test_operations_lead_from_what_is_read_to_the_value(name: str) -> None:
     drawn = {vertex.key for vertex in diagram.vertices}
     assert all(edge.source in drawn and edge.target in drawn for edge in diagram.edges)
     operations = [vertex for vertex in diagram.vertices if vertex.kind.endswith("operation")]
+    assert {vertex.key for vertex in operations} <= {edge.source for edge in diagram.edges}  # none is left hanging
     assert all(vertex.lines[0].text.strip() and vertex.lines[0].latex.strip() for vertex in operations)
 
 

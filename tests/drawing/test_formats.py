@@ -145,7 +145,8 @@ def test_a_hostile_title_stays_text(form: str) -> None:
     if form == "svg":
         assert ET.fromstring(text).find(f"{SPACE}title").text == hostile().model.title  # type: ignore[union-attr]
     if form == "dot":
-        label = pygraphviz.AGraph(string=text).graph_attr["label"]  # Graphviz reads \\ as a backslash when it draws
+        graph = pygraphviz.AGraph(string=text)
+        label = graph.graph_attr["label"]  # Graphviz reads \\ as a backslash when it draws
         assert label.replace("\\\\", "\\") == hostile().model.title
     if form == "tikz":
         assert "\\input" not in text
