@@ -29,6 +29,7 @@ _HOME = {
     "SymbackpropError": "symbackprop.errors",
     "UsageError": "symbackprop.errors",
     "Model": "symbackprop.graph.model",
+    "Drawing": "symbackprop.drawing",
     "CheckReport": "symbackprop.checking.report",
 }
 

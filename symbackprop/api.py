@@ -19,6 +19,7 @@ from symbackprop.models import builtin_text
 if TYPE_CHECKING:
     from symbackprop.checking.checker import Progress
     from symbackprop.checking.report import CheckReport
+    from symbackprop.drawing import Drawing
     from symbackprop.footprint import Footprint
 
 
@@ -299,6 +300,19 @@ class Derivation:
         from symbackprop.kernels import load_source
 
         return load_source(self.source(order, checkpoint=checkpoint, hessian=hessian), self.model.name)
+
+    def drawing(
+        self, *, level: str = "equations", backward: bool = False, second: bool = False, batch_form: bool = False
+    ) -> Drawing:
+        """The computational graph as a picture: of every operation, of the equations, or of the layers (``ops``, ``layers``).
+
+        ``backward`` draws the gradients beside it, ``second`` the products of second derivatives too. Raises UsageError for an
+        unknown level, and where the libraries of the extra ``draw`` are missing.
+        """
+        from symbackprop.drawing import draw
+
+        derivation = self._second() if second else self
+        return draw(derivation.form(batch_form), level, backward=backward, second=second)
 
     def footprint(self, *, checkpoint: int | None = None) -> Footprint:
         """What the kernel costs in memory and arithmetic, as polynomials in the sizes and in numbers."""

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 DONE, CHECK_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 _SUFFIXES = {".tex": "latex", ".md": "markdown", ".json": "json"}
+_PICTURE_SUFFIXES = {
+    ".svg": "svg", ".png": "png", ".pdf": "pdf", ".tikz": "tikz", ".tex": "tikz", ".dot": "dot", ".gv": "dot",
+    ".mermaid": "mermaid", ".mmd": "mermaid",
+}  # fmt: skip
+_PICTURE_COMMENTS = {"svg": ("<!--", " -->"), "tikz": ("%", ""), "dot": ("//", ""), "mermaid": ("%%", "")}
 _COMMENTS = {"text": ("#", ""), "latex": ("%", ""), "markdown": ("<!--", " -->")}
 
 
@@ -246,6 +251,49 @@ def _hessian(options: argparse.Namespace) -> int:
     return _deliver(text, form, options)
 
 
+def _draw(options: argparse.Namespace) -> int:
+    form, wrt = _picture_form(options), _names("--wrt", options.wrt)
+    from symbackprop.api import derive
+    from symbackprop.drawing.drawing import TEXTS
+
+    model = _model(options)
+    with _progress(f"drawing {model.name}"):
+        drawing = derive(model, wrt).drawing(
+            level=options.level, backward=options.backward, second=options.second, batch_form=options.batch_form
+        )
+        content = drawing.text(form) if form in TEXTS else drawing.binary(form)
+    if options.output == "-":
+        return _print_picture(content)
+    from symbackprop.writing import sealed, sealed_pdf, sealed_png, write
+
+    path = Path(f"{_module_name(model.name)}.{form}" if options.output is None else options.output)
+    if isinstance(content, bytes):
+        whole: str | bytes = sealed_png(content) if form == "png" else sealed_pdf(content)
+    else:
+        whole = sealed(content, *_PICTURE_COMMENTS[form])
+    _report(path, write(path, whole, force=options.force))
+    return DONE
+
+
+def _picture_form(options: argparse.Namespace) -> str:
+    """The format of a picture: as it was said, else by the suffix of the file."""
+    suffix = Path(options.output or "").suffix
+    if options.format is None and suffix and suffix not in _PICTURE_SUFFIXES:
+        raise UsageError(f"-o {options.output[:80]!r}: there is no picture {suffix}; there are {', '.join(_PICTURE_SUFFIXES)}")
+    form: str = options.format or _PICTURE_SUFFIXES.get(suffix, "svg")
+    return form
+
+
+def _print_picture(content: str | bytes) -> int:
+    if isinstance(content, str):
+        _print(content)
+        return DONE
+    if sys.stdout.isatty():
+        raise UsageError("a terminal cannot show this format: give -o FILE")
+    sys.stdout.buffer.write(content)
+    return DONE
+
+
 def _curvature(options: argparse.Namespace) -> str:
     """The matrix of second derivatives that the flags name."""
     if options.gauss_newton and options.fisher:
@@ -375,5 +423,6 @@ def _models(options: argparse.Namespace) -> int:
 
 
 _COMMANDS = {
-    "derive": _derive, "generate": _generate, "check": _check, "footprint": _footprint, "hessian": _hessian, "models": _models,
+    "derive": _derive, "generate": _generate, "check": _check, "draw": _draw, "footprint": _footprint, "hessian": _hessian,
+    "models": _models,
 }  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from symbackprop import __version__
 from symbackprop.errors import UsageError
 
+PICTURES = ("svg", "png", "pdf", "tikz", "dot", "mermaid")
 FORMATS = ("text", "latex", "markdown", "json")
 
 
@@ -91,6 +92,12 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--kernel", metavar="FILE", help="check this generated module instead of a fresh one")
     check.add_argument("--json", action="store_true", help="print the report as JSON")
     _model_arguments(check)
+    draw = command(
+        "draw", "MODEL", "draw the computational graph",
+        "The format is that of the file's suffix: .svg, .png, .pdf, .tikz (or .tex), .dot (or .gv), .mermaid (or .mmd).",
+    )  # fmt: skip
+    _draw_arguments(draw)
+    _model_arguments(draw)
     footprint = command(
         "footprint", "MODEL", "say what training and prediction cost in memory and arithmetic",
         "What is printed is read from the plan that the kernel follows.",
@@ -184,6 +191,20 @@ def _derive_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", metavar="W1", help="show only these derivatives, and what they are written with")
     parser.add_argument("--steps", action="store_true", help="show the chain rule before each result")
     parser.add_argument("--all", action="store_true", help="show the derivatives by statistics too, such as a named mean")
+
+
+def _draw_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", metavar="FILE", help="where to write (default ./NAME.svg; - prints)")
+    parser.add_argument("--format", choices=PICTURES, help="of the picture (default: by the suffix of -o, else svg)")
+    parser.add_argument(
+        "--level", choices=("ops", "equations", "layers"), default="equations",
+        help="what a vertex stands for: an operation, an equation, or a layer (default equations)",
+    )  # fmt: skip
+    parser.add_argument("--backward", action="store_true", help="draw the gradients beside the values")
+    parser.add_argument("--second", action="store_true", help="draw the products of second derivatives too")
+    parser.add_argument("--wrt", metavar="x,W1", help="gradients by these, inputs too (default: all parameters)")
+    parser.add_argument("--batch-form", action="store_true", help="with the examples stacked as rows, not one example")
+    parser.add_argument("--force", action="store_true", help="replace a file even if somebody edited it")
 
 
 def _writing_arguments(parser: argparse.ArgumentParser) -> None:

@@ -52,6 +52,12 @@ def _comment(body: bytes) -> bytes:
     return b"Comment\0" + _seal(body).encode()
 
 
+def sealed_pdf(content: bytes) -> bytes:
+    """Return a PDF with a last comment, behind its end, that holds the digest of all before it."""
+    body = content.rstrip(b"\n")
+    return body + f"\n% {_seal(body)}\n".encode()
+
+
 def is_untouched(content: bytes) -> bool:
     """Tell whether a sealed file is as it was written."""
     if content.startswith(b"\x89PNG"):

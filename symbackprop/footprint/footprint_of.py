@@ -9,6 +9,7 @@ from functools import cached_property
 import sympy
 
 from symbackprop.derivation.derived import DerivedGraph, derive_graph
+from symbackprop.derivation.layers import layers
 from symbackprop.errors import SizeError, UsageError
 from symbackprop.footprint import memory_use as use
 from symbackprop.footprint.timeline import Timeline
@@ -18,7 +19,6 @@ from symbackprop.graph.sizes import Shape, dimension
 from symbackprop.kernels.arithmetic import entry_operations, multiply_adds
 from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.plan import Plan, make_plan
-from symbackprop.kernels.recompute import layers
 from symbackprop.kernels.schedule import Loop
 
 FLOATS = {"float32": 4, "float64": 8}

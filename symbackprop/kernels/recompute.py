@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from symbackprop.derivation.derived import DerivedGraph
+from symbackprop.derivation.layers import layers
 from symbackprop.kernels.operations import Operation
 
 ONE_PASS = frozenset("add subtract multiply negative square abs sign greater greater_equal equal".split())
@@ -94,16 +95,3 @@ def recompute_layers(operations: Sequence[Operation], derived: DerivedGraph, eve
             op.operands = tuple(copies.get(operand, operand) for operand in op.operands)
         result.append(op)
     return result
-
-
-def layers(derived: DerivedGraph) -> dict[str, int]:
-    """The layer of each forward equation: a new one begins where a parameter enters that no equation before it reads."""
-    parameters, seen, number = set(derived.model.parameters), set[str](), 0
-    found: dict[str, int] = {}
-    for equation in derived.forward:
-        entering = (derived.graph.influences[equation.name] & parameters) - seen
-        if entering and seen:
-            number += 1
-        seen |= entering
-        found[equation.name] = number
-    return found
