@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.graph.model import Equation
+from symbackprop.graph.nodes import Leaf
 from symbackprop.render.formula import Formula
+from symbackprop.render.printing import decimal
 from symbackprop.render.steps import Steps
 from symbackprop.render.writer import Line, Writer
 
@@ -54,3 +57,19 @@ def _entry(writer: Writer, equation: Equation, steps: Steps | None) -> Entry:
         rows += [Row(local.left, local.right, local.number) for local in step.locals]
         rows.append(Row(step.left, step.right))
     return Entry(line, tuple(rows))
+
+
+def spoken_form(derived: DerivedGraph) -> str:
+    """Say which of the two forms a derivation has."""
+    if not derived.model.batch:
+        return "as written"
+    return "examples stacked as rows, the objective their mean" if derived.batched else "one example"
+
+
+def default(writer: Writer, leaf: Leaf) -> str:
+    """Return the value of a hyper-parameter in the model, or an empty text where there is none."""
+    value = writer.derived.model.hyper_defaults.get(leaf.name)
+    if value is None:
+        return ""
+    exact = decimal(value, smallest_divisor=2) if value.is_Rational else None
+    return exact.replace("-", "−") if exact else writer.text.number(value)[0]

@@ -7,11 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import sympy
-
 from symbackprop.derivation.derived import DerivedGraph
-from symbackprop.render.printing import decimal
-from symbackprop.render.sections import Row, sections
+from symbackprop.render.sections import Row, default, sections, spoken_form
 from symbackprop.render.writer import Line, Writer
 
 WIDEST_LEFT = 24
@@ -72,10 +69,9 @@ def _step(writer: Writer, step: Row) -> _Row:
 
 def _head(derived: DerivedGraph, writer: Writer, paint: _Paint) -> list[str]:
     model = derived.model
-    form = "examples stacked as rows, the objective their mean" if derived.batched and model.batch else "one example"
     lines = [
         paint.bold(model.name + (f": {model.title}" if model.title else "")),
-        f"  {form}" if model.batch else "  as written",
+        f"  {spoken_form(derived)}",
     ]
     sizes = ", ".join(
         writer.text.dimension(name) + ("" if size is None else f" = {size}") for name, size in model.dimensions.items()
@@ -88,17 +84,12 @@ def _head(derived: DerivedGraph, writer: Writer, paint: _Paint) -> list[str]:
             if leaf.kind == kind:
                 shape = f" ({writer.shape(leaf.shape)})" if kind != "hyper" else ""
                 classes = f" in 0..{writer.text.number(leaf.classes - 1)[0].replace(' ', '')}" if leaf.classes is not None else ""
-                default = model.hyper_defaults.get(leaf.name) if kind == "hyper" else None
-                shown = "" if default is None else f" = {_default(writer, default)}"
+                value = default(writer, leaf) if kind == "hyper" else ""
+                shown = f" = {value}" if value else ""
                 names.append(f"{writer.text.name(leaf.name)}{shape}{classes}{shown}")
         if names:
             lines += textwrap.wrap(", ".join(names), 88, initial_indent=f"  {kind:<10} ", subsequent_indent=" " * 13)
     return lines
-
-
-def _default(writer: Writer, value: sympy.Expr) -> str:
-    exact = decimal(value, smallest_divisor=2) if value.is_Rational else None
-    return exact.replace("-", "−") if exact else writer.text.number(value)[0]
 
 
 def _below(writer: Writer) -> list[str]:

@@ -91,7 +91,10 @@ class TypstPrinter(TypesetPrinter):
 
     def bars(self, text: str, double: bool) -> str:
         """A text between bars, which grow with tall content."""
-        return f"{'norm' if double else 'abs'}({text})"
+        if _TALL.search(text):
+            return f"{'norm' if double else 'abs'}({text})"
+        bar = "‖" if double else "|"
+        return f'class("opening", {bar}) {text} class("closing", {bar})'
 
     def angles(self, text: str) -> str:
         """A text in angle brackets."""

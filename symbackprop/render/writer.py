@@ -35,9 +35,10 @@ from symbackprop.render.kronecker_form import KroneckerForm
 from symbackprop.render.latex_printer import LatexPrinter
 from symbackprop.render.matrix_form import MatrixForm
 from symbackprop.render.naming import Style
-from symbackprop.render.printing import ARGUMENT, SPELLED_OUT
+from symbackprop.render.printing import ARGUMENT, SPELLED_OUT, Printer
 from symbackprop.render.scalar_form import ScalarForm
 from symbackprop.render.text_printer import TextPrinter
+from symbackprop.render.typst_printer import TypstPrinter
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,8 @@ class Writer:
             taken,
             lambda name: rank.get(without_tangents(name)[0], 0),
         )
-        self.style, self.text, self.latex = style, TextPrinter(style), LatexPrinter(style)
+        self.style = style
+        self.text, self.latex, self.typst = TextPrinter(style), LatexPrinter(style), TypstPrinter(style)
         self.forms = Forms(derived.model, taken, rank=style.rank)
         self.matrix, self.index = self.forms.matrix, self.forms.index
         self.number = {e.name: k for k, e in enumerate(derived.equations, start=1)}
@@ -162,10 +164,12 @@ class Writer:
         backward = equation.name in self.derived.contributions
         return Line(self.number.get(equation.name, 0), equation, left, right, self.why(equation), backward)
 
-    def shape(self, shape: Shape) -> str:
-        """A shape for reading: ``h × d``."""
-        printed = [self.text.number(size) for size in shape]
-        sizes = [f"({text})" if len(shape) > 1 and " " in text else text for text, _ in printed]
+    def shape(self, shape: Shape, printer: Printer | None = None) -> str:
+        """A shape for reading: ``h × d``, in text or as another printer has it."""
+        sizes = []
+        for size in shape:
+            shown = (printer or self.text).number(size)[0]
+            sizes.append(f"({shown})" if len(shape) > 1 and " " in self.text.number(size)[0] else shown)
         return " × ".join(sizes) if shape else "scalar"
 
     def why(self, equation: Equation) -> str:
