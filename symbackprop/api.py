@@ -262,6 +262,12 @@ class Derivation:
 
         return render.latex(self.form(batch_form), **options)
 
+    def pdf(self, *, batch_form: bool = False, **options: Any) -> bytes:
+        """The whole derivation as a typeset document. Raises UsageError where Typst is not installed."""
+        from symbackprop import render
+
+        return render.pdf(self.form(batch_form), **options)
+
     def markdown(self, *, batch_form: bool = False, **options: Any) -> str:
         """The whole derivation in Markdown."""
         from symbackprop import render

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from symbackprop.graph.model import Model
 
 DONE, CHECK_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-_SUFFIXES = {".tex": "latex", ".md": "markdown", ".json": "json"}
+_SUFFIXES = {".tex": "latex", ".md": "markdown", ".json": "json", ".pdf": "pdf"}
 _PICTURE_SUFFIXES = {
     ".svg": "svg", ".png": "png", ".pdf": "pdf", ".tikz": "tikz", ".tex": "tikz", ".dot": "dot", ".gv": "dot",
     ".mermaid": "mermaid", ".mmd": "mermaid",
 }  # fmt: skip
-_PICTURE_COMMENTS = {"svg": ("<!--", " -->"), "tikz": ("%", ""), "dot": ("//", ""), "mermaid": ("%%", "")}
-_COMMENTS = {"text": ("#", ""), "latex": ("%", ""), "markdown": ("<!--", " -->")}
+_COMMENTS = {
+    "text": ("#", ""), "latex": ("%", ""), "markdown": ("<!--", " -->"), "svg": ("<!--", " -->"), "tikz": ("%", ""),
+    "dot": ("//", ""), "mermaid": ("%%", ""),
+}  # fmt: skip
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -150,43 +152,67 @@ def _derive(options: argparse.Namespace) -> int:
 def _form(options: argparse.Namespace) -> str:
     """The format of the output: as it was said, else by the suffix of the file."""
     form: str = options.format or _SUFFIXES.get(Path(options.output or "").suffix, "text")
-    if options.standalone and form != "latex":
+    if getattr(options, "standalone", False) and form != "latex":
         raise UsageError("--standalone belongs to --format latex")
     return form
 
 
-def _deliver(text: str, form: str, options: argparse.Namespace) -> int:
-    """Print the text, or write it to the file that was asked for."""
-    if options.output is None or options.output == "-":
-        _print(text)
-        return DONE
-    from symbackprop.writing import sealed, sealed_json, write
+def _deliver(content: str | bytes, form: str, options: argparse.Namespace) -> int:
+    """Print what was made, or write it to the file that was asked for."""
+    if options.output not in (None, "-"):
+        return _write(Path(options.output), content, form, options.force)
+    if isinstance(content, str):
+        _print(content)
+    elif sys.stdout.isatty():
+        raise UsageError("a terminal cannot show this format: give -o FILE")
+    else:
+        sys.stdout.buffer.write(content)
+    return DONE
 
-    whole = sealed_json(text) if form == "json" else sealed(text, *_COMMENTS[form])
-    _report(Path(options.output), write(Path(options.output), whole, force=options.force))
+
+def _write(path: Path, content: str | bytes, form: str, force: bool) -> int:
+    """Write a file with its seal, and say so."""
+    from symbackprop.writing import sealed, sealed_json, sealed_pdf, sealed_png, write
+
+    if isinstance(content, bytes):
+        whole: str | bytes = sealed_png(content) if form == "png" else sealed_pdf(content)
+    else:
+        whole = sealed_json(content) if form == "json" else sealed(content, *_COMMENTS[form])
+    _report(path, write(path, whole, force=force))
     return DONE
 
 
 def _rendered(
     derived: DerivedGraph, form: str, options: argparse.Namespace, *, steps: bool = False, more: str = ""
-) -> str:
-    """The derivation in a format; ``more`` is LaTeX that stands after it."""
+) -> str | bytes:
+    """The derivation in a format; ``more`` stands after it, in JSON as the member growth."""
     from symbackprop import render
 
     common = {"notation": options.notation, "steps": steps}
+    if form == "pdf":
+        return render.pdf(derived, more=more, **common)
     if form == "latex":
         return render.latex(derived, standalone=options.standalone, more=more, **common)
-    if form == "markdown":
-        return render.markdown(derived, **common)
     if form == "json":
-        return render.json_form(derived, **common)
-    if options.output not in (None, "-") or not sys.stdout.isatty():
-        return render.text(derived, **common)
-    import shutil
+        return _with_growth(render.json_form(derived, **common), more)
+    if form == "markdown":
+        text = render.markdown(derived, **common)
+    elif options.output not in (None, "-") or not sys.stdout.isatty():
+        text = render.text(derived, **common)
+    else:
+        import shutil
 
-    width = max(60, min(shutil.get_terminal_size((100, 24)).columns, 160))
-    color = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return render.text(derived, width=width, color=color, **common)
+        width = max(60, min(shutil.get_terminal_size((100, 24)).columns, 160))
+        color = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        text = render.text(derived, width=width, color=color, **common)
+    return f"{text}\n{more}" if more else text
+
+
+def _with_growth(text: str, growth: str) -> str:
+    import json
+
+    whole = {**json.loads(text), "growth": json.loads(growth)} if growth else json.loads(text)
+    return json.dumps(whole, ensure_ascii=False, indent=2) + "\n"
 
 
 def _report(path: Path, written: bool) -> None:
@@ -238,17 +264,11 @@ def _hessian(options: argparse.Namespace) -> int:
             shown = shown.next_order()
         derived = shown.form(options.batch_form).without_unread()
         report = GrowthReport(Growth(products.batch), sizes, options.dtype, memory)
-        more = getattr(report, form)() if shown is products else report.beside(derived, form)
+        more = report.written(form) if shown is products else report.beside(derived, form)
         if options.plot is not None:
             _picture(report.picture(_family(options)), Path(options.plot), options.force)
-        text = _rendered(derived, form, options, more=more)
-    if form == "json":
-        import json
-
-        text = json.dumps({**json.loads(text), "growth": json.loads(more)}, ensure_ascii=False, indent=2) + "\n"
-    elif form != "latex":
-        text = f"{text}\n{more}"
-    return _deliver(text, form, options)
+        content = _rendered(derived, form, options, more=more)
+    return _deliver(content, form, options)
 
 
 def _draw(options: argparse.Namespace) -> int:
@@ -262,17 +282,8 @@ def _draw(options: argparse.Namespace) -> int:
             level=options.level, backward=options.backward, second=options.second, batch_form=options.batch_form
         )
         content = drawing.text(form) if form in TEXTS else drawing.binary(form)
-    if options.output == "-":
-        return _print_picture(content)
-    from symbackprop.writing import sealed, sealed_pdf, sealed_png, write
-
-    path = Path(f"{_module_name(model.name)}.{form}" if options.output is None else options.output)
-    if isinstance(content, bytes):
-        whole: str | bytes = sealed_png(content) if form == "png" else sealed_pdf(content)
-    else:
-        whole = sealed(content, *_PICTURE_COMMENTS[form])
-    _report(path, write(path, whole, force=options.force))
-    return DONE
+    options.output = f"{_module_name(model.name)}.{form}" if options.output is None else options.output
+    return _deliver(content, form, options)
 
 
 def _picture_form(options: argparse.Namespace) -> str:
@@ -282,16 +293,6 @@ def _picture_form(options: argparse.Namespace) -> str:
         raise UsageError(f"-o {options.output[:80]!r}: there is no picture {suffix}; there are {', '.join(_PICTURE_SUFFIXES)}")
     form: str = options.format or _PICTURE_SUFFIXES.get(suffix, "svg")
     return form
-
-
-def _print_picture(content: str | bytes) -> int:
-    if isinstance(content, str):
-        _print(content)
-        return DONE
-    if sys.stdout.isatty():
-        raise UsageError("a terminal cannot show this format: give -o FILE")
-    sys.stdout.buffer.write(content)
-    return DONE
 
 
 def _curvature(options: argparse.Namespace) -> str:
@@ -307,8 +308,7 @@ def _footprint(options: argparse.Namespace) -> int:
     from symbackprop.footprint import documents, footprint_of
     from symbackprop.footprint.report import Report
 
-    sizes = _sizes(options.sizes)
-    batch = options.batch
+    form, sizes, batch = _form(options), _sizes(options.sizes), options.batch
     if options.model != "mlp":
         options.batch = None  # there it is the batch of the numbers, here that of the flags of mlp
     model = _model(options)
@@ -321,24 +321,20 @@ def _footprint(options: argparse.Namespace) -> int:
         report = Report(
             footprint_of(model, options.checkpoint), sizes, options.dtype, options.optimizer, memory, options.accumulate
         )
-        forms = {"text": Report.text, "json": Report.json, "latex": documents.latex, "markdown": documents.markdown}
-        text = forms[options.format](report)
+        content = documents.written(report, form)
         if options.plot is not None:
             _picture(report.plot(), Path(options.plot), options.force)
-    _print(text)
-    return DONE
+    return _deliver(content, form, options)
 
 
 def _picture(shapes: Sequence[Shape], path: Path, force: bool) -> None:
     from symbackprop.footprint import plot
-    from symbackprop.writing import sealed, sealed_png, write
+    from symbackprop.typesetting import picture
 
-    if path.suffix == ".svg":
-        _report(path, write(path, sealed(plot.svg(shapes), "<!--", " -->"), force=force))
-    elif path.suffix == ".png":
-        _report(path, write(path, sealed_png(plot.png(shapes)), force=force))
-    else:
-        raise UsageError(f"--plot {str(path)[:80]!r}: the name of an .svg or a .png is needed")
+    svg, form = plot.svg(shapes), path.suffix[1:]
+    if form not in ("svg", "png", "pdf"):
+        raise UsageError(f"--plot {str(path)[:80]!r}: the name of an .svg, a .png or a .pdf is needed")
+    _write(path, svg if form == "svg" else picture(svg, "png" if form == "png" else "pdf"), form, force)
 
 
 def _family(options: argparse.Namespace) -> Callable[[int], Model]:

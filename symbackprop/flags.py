@@ -11,7 +11,7 @@ from symbackprop import __version__
 from symbackprop.errors import UsageError
 
 PICTURES = ("svg", "png", "pdf", "tikz", "dot", "mermaid")
-FORMATS = ("text", "latex", "markdown", "json")
+FORMATS = ("text", "latex", "markdown", "json", "pdf")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -112,10 +112,11 @@ def _parser() -> argparse.ArgumentParser:
     footprint.add_argument(
         "--accumulate", type=_positive, metavar="K", help="what a batch in K parts, gradients added up, would bring it down to"
     )
-    footprint.add_argument("--format", choices=FORMATS, default="text", help="of the output (default text)")
+    footprint.add_argument("--format", choices=FORMATS, help="of the output (default: by the suffix of -o, else text)")
+    footprint.add_argument("-o", "--output", metavar="FILE", help="write to a file")
     footprint.add_argument("--json", action="store_const", const="json", dest="format", help="the same as --format json")
-    footprint.add_argument("--plot", metavar="FILE", help="draw the memory in use step by step, to an .svg or a .png")
-    footprint.add_argument("--force", action="store_true", help="replace a plot even if somebody edited it")
+    footprint.add_argument("--plot", metavar="FILE", help="draw the memory in use step by step, to an .svg, .png or .pdf")
+    footprint.add_argument("--force", action="store_true", help="replace a file even if somebody edited it")
     _model_arguments(footprint)
     hessian = command(
         "hessian", "MODEL", "print second derivatives: products with a direction, blocks and diagonals, and what they cost",
@@ -130,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     hessian.add_argument("--sizes", metavar="h=512,...", default="", help="sizes for the costs (default: those of the model)")
     hessian.add_argument("--dtype", metavar="TYPE", default="float32", help="float32 or float64, for the costs (default float32)")
     hessian.add_argument("--memory", metavar="24GiB", help="say whether the whole matrix fits so much memory")
-    hessian.add_argument("--plot", metavar="FILE", help="draw how the graph grows with depth and order, to an .svg or a .png")
+    hessian.add_argument("--plot", metavar="FILE", help="draw how the graph grows with depth and order, to an .svg, .png or .pdf")
     _writing_arguments(hessian)
     _model_arguments(hessian)
     models = command("models", "[NAME]", "list the built-in models, or print one")

@@ -18,6 +18,7 @@ from symbackprop.footprint.report import WIDTH, Notation, Report, table
 from symbackprop.graph.model import Model
 from symbackprop.render.symbols import escape
 from symbackprop.render.template import fill
+from symbackprop.render.typst_document import words as typst_words
 
 HEADS = ("equations", "nodes", "edges", "depth", "multiply-adds", "elementwise", "saved", "ratio")
 LEGEND = "elementwise: operations entry by entry; saved: the bytes that what runs back reads; ratio: multiply-adds to a gradient's"
@@ -70,7 +71,7 @@ class GrowthReport:
     def beside(self, derived: DerivedGraph, form: str) -> str:
         """What a block or a diagonal takes, in a format."""
         equation = derived.further[-1].equations[-1]
-        inside = self.report.plain if form in ("text", "json") else self.report.mathematics
+        inside = {"latex": self.report.latex, "markdown": self.report.latex, "pdf": self.report.typst}.get(form, self.report.plain)
         entries, size = (sympy.Mul(*equation.node.shape), use.FLOAT_BYTES * sympy.Mul(*equation.node.shape))
         if form == "json":
             shown = self.report.polynomial(size, inside)
@@ -78,7 +79,7 @@ class GrowthReport:
         around = "{}" if form == "text" else "${}$"
         first, second = (around.format(self.report.number(value, inside)) for value in (entries, size))
         lines = [f"the last of these has {first} {'entry' if entries == 1 else 'entries'}, {second} bytes", *self._fitting(size)]
-        return "".join(f"{line}\n" for line in lines) if form != "latex" else f"\n{'; '.join(lines)}.\n"
+        return f"\n{'; '.join(lines)}.\n" if form in ("latex", "pdf") else "".join(f"{line}\n" for line in lines)
 
     def _fitting(self, size: sympy.Expr) -> list[str]:
         """Whether so many bytes fit the memory that was given."""
@@ -104,6 +105,11 @@ class GrowthReport:
         points = {name: list(zip(depths, counts, strict=True)) for name, counts in curves.items()}
         return plot.curves(points, "nodes of the graph: each order adds as many for every layer", "hidden layers")
 
+    def written(self, form: str) -> str:
+        """The growth in a format of the command line, that of a PDF in Typst's language."""
+        forms = {"text": self.text, "json": self.json, "latex": self.latex, "markdown": self.markdown, "pdf": self.typst}
+        return forms[form]()
+
     def text(self) -> str:
         """For a terminal."""
         plain = self.report.plain
@@ -115,14 +121,17 @@ class GrowthReport:
 
     def latex(self) -> str:
         """A table and sentences in LaTeX."""
-        return self._filled("latex/growth.tex.j2", escape)
+        return self._filled("latex/growth.tex.j2", self.report.latex, escape)
 
     def markdown(self) -> str:
         """The same in Markdown."""
-        return self._filled("markdown/growth.md.j2", str)
+        return self._filled("markdown/growth.md.j2", self.report.latex, str)
 
-    def _filled(self, template: str, words: Callable[[str], str]) -> str:
-        inside = self.report.mathematics
+    def typst(self) -> str:
+        """The same as a part of a document in Typst's language."""
+        return self._filled("typst/growth.typ.j2", self.report.typst, typst_words)
+
+    def _filled(self, template: str, inside: Notation, words: Callable[[str], str]) -> str:
         head, *rows = self.rows(inside)
         formulas = [[row[0], *[f"${cell}$" if cell else "" for cell in row[1:]]] for row in rows]
         sentences = [LEGEND] + self.sentences(inside, lambda text: f"${text}$", words)

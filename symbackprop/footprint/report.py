@@ -17,6 +17,8 @@ from symbackprop.footprint import plot
 from symbackprop.footprint.footprint_of import PART, Footprint, Layer
 from symbackprop.footprint.timeline import Moment, Timeline
 from symbackprop.graph.sizes import Shape, dimension
+from symbackprop.render.typeset_printer import TypesetPrinter
+from symbackprop.render.typst_printer import quoted
 from symbackprop.render.writer import Writer
 
 WIDTH = 100
@@ -25,13 +27,14 @@ WHAT = "what, and for what"
 
 @dataclass(frozen=True)
 class Notation:
-    """How the pieces of a table are written: names with their rank, expressions in sizes, and the words between."""
+    """How the pieces of a table are written: names with their rank, expressions in sizes, and the words and digits between."""
 
     name: Callable[[str], str]
     expression: Callable[[sympy.Expr], str]
     float_bytes: str
     times: str
-    words: Callable[[str], str]
+    words: Callable[[str], str] = str
+    digits: Callable[[str], str] = str
 
 
 class Report:
@@ -50,14 +53,16 @@ class Report:
         except SizeError as problem:
             self.missing = str(problem)
         graph, writer = footprint.plan.derived.graph, Writer(footprint.plan.derived)
-        self.plain = Notation(writer.text.name, lambda x: writer.text.number(x)[0], "float", " × ", str)
-        self.mathematics = Notation(
-            lambda name: writer.latex.name(name, graph.reference(name).rank),
-            lambda x: writer.latex.number(x)[0],
-            r"\text{float }",
-            r" \times ",
-            lambda text: f"\\text{{{text}}}",
-        )
+
+        def symbols(printer: TypesetPrinter) -> tuple[Callable[[str], str], Callable[[sympy.Expr], str]]:
+            return lambda name: printer.name(name, graph.reference(name).rank), lambda size: printer.number(size)[0]
+
+        self.plain = Notation(writer.text.name, lambda size: writer.text.number(size)[0], "float", " × ")
+        self.latex = Notation(
+            *symbols(writer.latex), r"\text{float }", r" \times ",
+            lambda text: f"\\text{{{text}}}", lambda digits: digits.replace(",", "{,}"),
+        )  # fmt: skip
+        self.typst = Notation(*symbols(writer.typst), 'upright("float") thin', " × ", quoted, quoted)
 
     # ------------------------------------------------------------ pieces
 
@@ -78,8 +83,7 @@ class Report:
         """A number with separators, or the polynomial where a size is missing."""
         if self.numbers is None:
             return self.polynomial(value, notation)
-        shown = f"{use.value_at(value, self.numbers):,}"
-        return shown if notation is self.plain else shown.replace(",", "{,}")
+        return notation.digits(f"{use.value_at(value, self.numbers):,}")
 
     def shape(self, shape: Shape, notation: Notation) -> str:
         """A shape, in numbers where there are any."""

@@ -25,7 +25,7 @@ class LatexPrinter(TypesetPrinter):
     elementwise, over, kronecker_sign = r"\odot", r"\oslash", r" \otimes "
     partial_sign, nabla_sign, delta_sign, sigmoid_sign = r"\partial", r"\nabla", r"\delta", r"\sigma"
     transposed = r"\top"
-    relations = MappingProxyType({">=": r"\ge", "<=": r"\le", "!=": r"\ne", "==": "=", "≈": r"\approx", "<": "<"})
+    relations = MappingProxyType({">=": r"\ge", "<=": r"\le", "!=": r"\ne", "==": "=", "≈": r"\approx"})
     fraction_start = r"\frac"
 
     def stem(self, stem: str, rank: int) -> str:

@@ -29,6 +29,11 @@ class Entry:
     line: Line
     steps: tuple[Row, ...]
 
+    @property
+    def lefts(self) -> list[Formula]:
+        """The left sides of its rows."""
+        return [*[step.left for step in self.steps], self.line.left]
+
 
 @dataclass(frozen=True)
 class Section:

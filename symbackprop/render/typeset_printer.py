@@ -109,6 +109,10 @@ class TypesetPrinter(Printer):
         """A text that is raised or lowered as a whole."""
         return f"{self.opening}{text}{self.closing}"
 
+    def kept(self, text: str) -> str:
+        """A text of which a subscript takes the whole."""
+        return self.group(text)
+
     def named(self, name: str, rank: int, dots: int = 0) -> str:
         """A name of the model: its stem with accent and dots, its subscripts, and the number of its layer above."""
         p = parts(name)
@@ -177,7 +181,7 @@ class TypesetPrinter(Printer):
         """An entry is a number: its name is not bold. Subscripts follow a superscript, and never another subscript."""
         subscripts = self.comma.join(self.show(s) for s in x.subscripts)
         if not isinstance(x.base, f.Symbol):
-            return f"{self.group(self.show(x.base, ATOM))}_{self.group(subscripts)}", ATOM
+            return f"{self.kept(self.show(x.base, ATOM))}_{self.group(subscripts)}", ATOM
         meaning, base = as_printed(x.base.name), self.name(x.base.name, 0)
         if not isinstance(meaning, Adjoint):
             text = self.subscripted(base, subscripts)
@@ -348,7 +352,7 @@ class TypesetPrinter(Printer):
         return self.indicator(self.show(x.condition)), ATOM
 
     def _within(self, x: f.Within) -> Printed:
-        within = f"0 {self.relations['<=']} {self.show(x.operand)} {self.relations['<']} {self.number(x.size)[0]}"
+        within = f"0 {self.relations['<=']} {self.show(x.operand)} < {self.number(x.size)[0]}"
         return self.indicator(within), ATOM
 
     def indicator(self, condition: str) -> str:

@@ -13,6 +13,12 @@ from symbackprop.render.sections import Entry, default, sections, spoken_form
 from symbackprop.render.template import fill
 from symbackprop.render.typst_printer import quoted
 from symbackprop.render.writer import Writer
+from symbackprop.typesetting import typeset
+
+
+def pdf(derived: DerivedGraph, *, notation: str = "partial", steps: bool = False, more: str = "") -> bytes:
+    """The derivation as PDF. Raises UsageError where Typst is not installed."""
+    return typeset(typst(derived, notation=notation, steps=steps, more=more))
 
 
 def typst(derived: DerivedGraph, *, notation: str = "partial", steps: bool = False, more: str = "") -> str:
@@ -35,7 +41,7 @@ def typst_part(
     blocks = [
         {
             "title": section.title + (", step by step" if section.worked else ""),
-            "sides": _sides(writer, [row.left for entry in section.entries for row in (*entry.steps, entry.line)]),
+            "sides": _sides(writer, [left for entry in section.entries for left in entry.lefts]),
             "rows": [_numbered(writer, entry) for entry in section.entries],
         }
         for section in sections(writer, steps=steps)
@@ -47,11 +53,13 @@ def typst_part(
     sizes = [
         writer.typst.size(name)[0] + ("" if size is None else f" = {size}") for name, size in derived.model.dimensions.items()
     ]
+    given = [_declared(writer, leaf) for leaf in derived.graph.declarations] if declared else []
     return fill(
         "typst/derivation.typ.j2",
         form=spoken_form(derived),
         sizes=", ".join(f"${size}$" for size in sizes),
-        declared=[_declared(writer, leaf) for leaf in derived.graph.declarations] if declared else [],
+        declared=given,
+        columns=4 if any(value for *_, value in given) else 3,
         blocks=blocks,
         heading="=" * level,
         remarks=[_remark(writer, remark.words, remark.formula) for remark in writer.remarks()],

@@ -11,7 +11,7 @@ import sympy
 from symbackprop.render.symbols import GREEK_LETTERS
 from symbackprop.render.typeset_printer import TypesetPrinter
 
-_OPERATORS = {"sum": "limits(∑)", "max": 'op("max", limits: #true)', "logsumexp": 'op("logsumexp")'}
+_OPERATORS = {"sum": "∑", "max": 'op("max", limits: #true)', "logsumexp": 'op("logsumexp")'}
 _TALL = re.compile(r"frac\(|sqrt\(|cases\(|∑|limits:|logsumexp\"\)_| \(")
 _ACCENTS = {"hat": "hat", "bar": "macron", "dot": "dot", "tilde": "tilde"}
 _DOTS = ("", "dot", "dot.double", "dot.triple", "dot.quad")
@@ -35,6 +35,10 @@ class TypstPrinter(TypesetPrinter):
     transposed = "⊤"
     relations = MappingProxyType({">=": "≥", "<=": "≤", "!=": "≠", "==": "="})
     fraction_start = "frac("
+
+    def kept(self, text: str) -> str:
+        """A text of which a subscript takes the whole: brackets around it would be seen."""
+        return text
 
     def stem(self, stem: str, rank: int) -> str:
         """The letter or word that a name begins with."""
