@@ -84,6 +84,14 @@ def test_each_gradient_is_reached_from_the_start(name: str, level: str) -> None:
             assert (start, vertex[equation.name].key) in ways
 
 
+def test_what_is_sent_back_through_an_eliminated_statistic_is_drawn() -> None:
+    model = sb.parse("dim d = 3\ninput h[d]\nparam W[d, d], c[d]\nx = W h\nmu = mean(x)\nr = c - mu\nL = ||r||^2\nminimize L")
+    derivation = sb.derive(model)
+    assert "∂L/∂mu" not in [equation.name for equation in derivation.example.backward]
+    edges = {(edge.source, edge.target) for edge in draw(derivation.example, backward=True).diagram.edges}
+    assert ("∂L/∂r", "∂L/∂x") in edges
+
+
 @pytest.mark.parametrize("name", [*NAMES, *MODELS])
 def test_operations_lead_from_what_is_read_to_the_value(name: str) -> None:
     derived = derivation(name).example
