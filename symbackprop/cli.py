@@ -401,6 +401,25 @@ def _check(options: argparse.Namespace) -> int:
     return DONE if report.ok else CHECK_FAILED
 
 
+def _report_command(options: argparse.Namespace) -> int:
+    suffix = Path(options.output or "").suffix
+    if (options.output is None) == (options.latex is None) or (options.latex is None and suffix != ".pdf"):
+        raise UsageError("report writes -o FILE.pdf or --latex FOLDER: give one of them")
+    from symbackprop.api import derive
+    from symbackprop.reporting.contents import Contents
+    from symbackprop.reporting.latex_folder import write_latex_folder
+    from symbackprop.reporting.paper import paper
+
+    model = _model(options)
+    with _progress(f"reporting {model.name}") as progress:
+        contents = Contents(derive(model), options.notation, options.seed, options.samples, progress)
+        if options.latex is None:
+            return _write(Path(options.output), paper(contents), "pdf", options.force)
+        for path, written in write_latex_folder(contents, Path(options.latex), force=options.force).items():
+            _report(path, written)
+    return DONE
+
+
 def _models(options: argparse.Namespace) -> int:
     from symbackprop.models import builtin_names, builtin_text, builtin_title
 
@@ -420,5 +439,5 @@ def _models(options: argparse.Namespace) -> int:
 
 _COMMANDS = {
     "derive": _derive, "generate": _generate, "check": _check, "draw": _draw, "footprint": _footprint, "hessian": _hessian,
-    "models": _models,
+    "models": _models, "report": _report_command,
 }  # fmt: skip

@@ -12,6 +12,7 @@ from symbackprop.errors import UsageError
 
 PICTURES = ("svg", "png", "pdf", "tikz", "dot", "mermaid")
 FORMATS = ("text", "latex", "markdown", "json", "pdf")
+NOTATIONS = ("partial", "delta", "nabla")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -134,6 +135,14 @@ def _parser() -> argparse.ArgumentParser:
     hessian.add_argument("--plot", metavar="FILE", help="draw how the graph grows with depth and order, to an .svg, .png or .pdf")
     _writing_arguments(hessian)
     _model_arguments(hessian)
+    report = command("report", "MODEL", "write everything about a model as one document")
+    report.add_argument("-o", "--output", metavar="FILE", help="where to write, such as report.pdf")
+    report.add_argument("--latex", metavar="FOLDER", help="write a folder of LaTeX, to compile or to paste into a paper")
+    report.add_argument("--notation", choices=NOTATIONS, default="partial", help="∂J/∂x, δ or ∇")
+    report.add_argument("--seed", type=int, metavar="N", default=0, help="of the check (default 0)")
+    report.add_argument("--samples", type=_positive, metavar="N", default=1, help="how many random shapes are checked (default 1)")
+    report.add_argument("--force", action="store_true", help="replace files even if somebody edited them")
+    _model_arguments(report)
     models = command("models", "[NAME]", "list the built-in models, or print one")
     models.add_argument("name", nargs="?", metavar="NAME", help="print the equations of this model")
     models.add_argument("--json", action="store_true", help="print JSON")
@@ -213,7 +222,7 @@ def _writing_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_const", const="json", dest="format", help="the same as --format json")
     parser.add_argument("--wrt", metavar="x,W1", help="derive by these, inputs too (default: all parameters)")
     parser.add_argument("--batch-form", action="store_true", help="stack the examples as rows, not one example")
-    parser.add_argument("--notation", choices=("partial", "delta", "nabla"), default="partial", help="∂J/∂x, δ or ∇")
+    parser.add_argument("--notation", choices=NOTATIONS, default="partial", help="∂J/∂x, δ or ∇")
     parser.add_argument("--standalone", action="store_true", help="with LaTeX: a whole document, not a fragment")
     parser.add_argument("-o", "--output", metavar="FILE", help="write to a file")
     parser.add_argument("--force", action="store_true", help="replace a file even if somebody edited it")

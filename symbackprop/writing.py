@@ -8,6 +8,7 @@ import re
 import secrets
 import struct
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from symbackprop.errors import UsageError
@@ -77,24 +78,42 @@ def write(path: Path, content: str | bytes, *, force: bool = False) -> bool:
     Raises UsageError for a name that cannot be written, and where the existing file was not written by symbackprop or was
     edited since, unless ``force`` is given. Whatever happens, the file is the old one or the new one, whole.
     """
-    new = content.encode("utf-8") if isinstance(content, str) else content
+    return write_all({path: content}, force=force)[path]
+
+
+def write_all(files: Mapping[Path, str | bytes], *, force: bool = False) -> dict[Path, bool]:
+    """Write several files as `write` does one; where one of them is refused, none is written."""
+    stale = {path: _is_stale(path, content, force) for path, content in files.items()}
+    for path, content in files.items():
+        if not stale[path]:
+            continue
+        try:
+            target = path.resolve()  # a link stays a link: what it leads to is replaced
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _replace(target, _encoded(content))
+        except OSError as problem:
+            raise UsageError(f"{path} cannot be written: {problem.strerror}") from None
+    return stale
+
+
+def _encoded(content: str | bytes) -> bytes:
+    return content.encode("utf-8") if isinstance(content, str) else content
+
+
+def _is_stale(path: Path, content: str | bytes, force: bool) -> bool:
+    """Tell whether a file is missing or says something else. Raises UsageError where it may not be written."""
     try:
         _check_name(path)
-        target = path.resolve()  # a link stays a link: what it leads to is replaced
+        target = path.resolve()
         old = target.read_bytes() if target.exists() else None
     except (OSError, RuntimeError) as problem:  # RuntimeError: a link that leads to itself
         raise UsageError(f"{path} cannot be read: {getattr(problem, 'strerror', None) or problem}") from None
     if old is not None and isinstance(content, str):  # line ends that a checkout changed are no edit
         old = old.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    if old == new:
+    if old == _encoded(content):
         return False
     if old is not None and not force and not is_untouched(old):
         raise UsageError(f"{path} was edited by hand or not written by symbackprop; --force replaces it")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _replace(target, new)
-    except OSError as problem:
-        raise UsageError(f"{path} cannot be written: {problem.strerror}") from None
     return True
 
 

@@ -24,12 +24,12 @@ def written(report: Report, form: str) -> str | bytes:
 
 def latex(report: Report) -> str:
     """The tables, the polynomials and the sentences in LaTeX, to paste into a document that loads amsmath."""
-    return _filled("latex/footprint.tex.j2", report, report.latex, escape)
+    return _filled("latex/footprint.tex.j2", report, report.mathematics, escape)
 
 
 def markdown(report: Report) -> str:
     """The same in Markdown, with mathematics between dollars."""
-    return _filled("markdown/footprint.md.j2", report, report.latex, _escaped)
+    return _filled("markdown/footprint.md.j2", report, report.mathematics, _escaped)
 
 
 def typst(report: Report) -> str:

@@ -71,7 +71,7 @@ class GrowthReport:
     def beside(self, derived: DerivedGraph, form: str) -> str:
         """What a block or a diagonal takes, in a format."""
         equation = derived.further[-1].equations[-1]
-        inside = {"latex": self.report.latex, "markdown": self.report.latex, "pdf": self.report.typst}.get(form, self.report.plain)
+        inside = {"latex": self.report.mathematics, "markdown": self.report.mathematics, "pdf": self.report.typst}.get(form, self.report.plain)
         entries, size = (sympy.Mul(*equation.node.shape), use.FLOAT_BYTES * sympy.Mul(*equation.node.shape))
         if form == "json":
             shown = self.report.polynomial(size, inside)
@@ -121,22 +121,22 @@ class GrowthReport:
 
     def latex(self) -> str:
         """A table and sentences in LaTeX."""
-        return self._filled("latex/growth.tex.j2", self.report.latex, escape)
+        return self._filled("latex/growth.tex.j2", self.report.mathematics, escape)
 
     def markdown(self) -> str:
         """The same in Markdown."""
-        return self._filled("markdown/growth.md.j2", self.report.latex, str)
+        return self._filled("markdown/growth.md.j2", self.report.mathematics, str)
 
-    def typst(self) -> str:
-        """The same as a part of a document in Typst's language."""
-        return self._filled("typst/growth.typ.j2", self.report.typst, typst_words)
+    def typst(self, level: int = 2) -> str:
+        """The same as a part of a document in Typst's language, with a heading of that level."""
+        return self._filled("typst/growth.typ.j2", self.report.typst, typst_words, heading="=" * level)
 
-    def _filled(self, template: str, inside: Notation, words: Callable[[str], str]) -> str:
+    def _filled(self, template: str, inside: Notation, words: Callable[[str], str], **more: str) -> str:
         head, *rows = self.rows(inside)
         formulas = [[row[0], *[f"${cell}$" if cell else "" for cell in row[1:]]] for row in rows]
         sentences = [LEGEND] + self.sentences(inside, lambda text: f"${text}$", words)
         sizes = f"{self.report.dtype}, ${self.report.sizes(inside)}$" if self.report.sizes() else self.report.dtype
-        return fill(template, sizes=sizes, head=head, rows=formulas, sentences=sentences)
+        return fill(template, sizes=sizes, head=head, rows=formulas, sentences=sentences, **more)
 
     def document(self) -> dict[str, Any]:
         """For programs: polynomials as text, numbers where every size is known."""

@@ -58,7 +58,7 @@ class Report:
             return lambda name: printer.name(name, graph.reference(name).rank), lambda size: printer.number(size)[0]
 
         self.plain = Notation(writer.text.name, lambda size: writer.text.number(size)[0], "float", " × ")
-        self.latex = Notation(
+        self.mathematics = Notation(
             *symbols(writer.latex), r"\text{float }", r" \times ",
             lambda text: f"\\text{{{text}}}", lambda digits: digits.replace(",", "{,}"),
         )  # fmt: skip

@@ -12,9 +12,13 @@ from symbackprop.render.writer import Writer
 
 
 def latex(
-    derived: DerivedGraph, *, standalone: bool = False, notation: str = "partial", steps: bool = False, more: str = ""
-) -> str:
-    """The derivation in LaTeX: a fragment for amsmath, or with ``standalone`` a document that compiles. ``more`` follows it."""
+    derived: DerivedGraph, *, standalone: bool = False, notation: str = "partial", steps: bool = False, more: str = "",
+    first_order: bool = True,
+) -> str:  # fmt: skip
+    """The derivation in LaTeX: a fragment for amsmath, or with ``standalone`` a document that compiles. ``more`` follows it.
+
+    ``first_order`` is whether forward and backward equations are wanted.
+    """
     writer = Writer(derived, notation)
     label = _label(derived) if steps else ""
     blocks = [
@@ -23,9 +27,9 @@ def latex(
             "rows": [_rows(writer, entry, label) for entry in section.entries],
             "end": " \\\\[1ex]" if section.worked else " \\\\",
         }
-        for section in sections(writer, steps=steps)
+        for section in sections(writer, steps=steps, first_order=first_order)
     ]
-    below = _below(writer)
+    below = _below(writer) if first_order else []
     if below:
         blocks.append({"title": "where", "rows": below, "end": " \\\\"})
     body = fill("latex/fragment.tex.j2", blocks=blocks) + more

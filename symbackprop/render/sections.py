@@ -44,14 +44,18 @@ class Section:
     worked: bool = False
 
 
-def sections(writer: Writer, *, steps: bool = False) -> list[Section]:
-    """Return forward, backward and further equations, the backward ones with ``steps``; a section without any is left out."""
+def sections(writer: Writer, *, steps: bool = False, first_order: bool = True) -> list[Section]:
+    """Return forward, backward and further equations, the backward ones with ``steps``; a section without any is left out.
+
+    ``first_order`` is whether forward and backward equations are wanted.
+    """
     derived, worked = writer.derived, Steps(writer) if steps else None
     found = [
         Section("Forward", tuple(_entry(writer, equation, None) for equation in derived.forward)),
         Section("Backward", tuple(_entry(writer, equation, worked) for equation in derived.backward), steps),
-        *[Section(more.title, tuple(_entry(writer, equation, None) for equation in more.equations)) for more in derived.further],
-    ]
+    ] if first_order else []  # fmt: skip
+    for more in derived.further:
+        found.append(Section(more.title, tuple(_entry(writer, equation, None) for equation in more.equations)))
     return [section for section in found if section.entries]
 
 

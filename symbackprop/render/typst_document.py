@@ -34,9 +34,13 @@ def typst_document(title: str, body: str) -> str:
 
 
 def typst_part(
-    derived: DerivedGraph, *, notation: str = "partial", steps: bool = False, declared: bool = True, level: int = 2
-) -> str:
-    """The derivation as a part of a document: with ``declared`` what is given, then equations under headings of that level."""
+    derived: DerivedGraph, *, notation: str = "partial", steps: bool = False, level: int = 2, declared: bool = True,
+    first_order: bool = True,
+) -> str:  # fmt: skip
+    """The derivation as a part of a document, with headings of that level.
+
+    ``declared`` is whether what is given stands first, ``first_order`` whether forward and backward equations are wanted.
+    """
     writer = Writer(derived, notation)
     blocks = [
         {
@@ -44,9 +48,9 @@ def typst_part(
             "sides": _sides(writer, [left for entry in section.entries for left in entry.lefts]),
             "rows": [_numbered(writer, entry) for entry in section.entries],
         }
-        for section in sections(writer, steps=steps)
+        for section in sections(writer, steps=steps, first_order=first_order)
     ]
-    below = _below(writer)
+    below = _below(writer) if first_order else []
     if below:
         blocks.append({"title": "where", "sides": _sides(writer, [left for left, _, _ in below]),
                        "rows": [_plain(writer, *row) for row in below]})  # fmt: skip
@@ -57,7 +61,7 @@ def typst_part(
     return fill(
         "typst/derivation.typ.j2",
         form=spoken_form(derived),
-        sizes=", ".join(f"${size}$" for size in sizes),
+        sizes=", ".join(f"${size}$" for size in sizes) if declared else "",
         declared=given,
         columns=4 if any(value for *_, value in given) else 3,
         blocks=blocks,

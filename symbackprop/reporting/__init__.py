@@ -1,0 +1,1 @@
+"""Everything about a model in one document."""
