@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -320,8 +321,9 @@ class TypesetPrinter(Printer):
     def _raised(self, operand: f.Formula, sign: str) -> str:
         """A transpose stands beside the number of a layer; everything else is raised over brackets."""
         text, own = self.write(operand)
-        numbered = isinstance(operand, f.Symbol) and text.endswith(f"){self.closing}") and f"^{self.opening}(" in text
-        if own < ATOM and numbered and sign == self.transposed and not text.startswith(self.nabla_sign):
+        number = re.escape(self.group("(#)")).replace(r"\#", r"\d+")
+        numbered = isinstance(operand, f.Symbol) and re.search(f"\\^{number}$", text) and not text.startswith(self.nabla_sign)
+        if own < ATOM and numbered and sign == self.transposed:
             return f"{text.removesuffix(self.closing)}{sign}{self.closing}"
         return f"{text if own == ATOM else self.bracketed(text)}^{self.group(sign)}"
 
