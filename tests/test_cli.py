@@ -54,6 +54,14 @@ BAD_USAGE = [
     ["derive", "a\0b"],
     ["derive", "--format", "html"],
     ["derive", "--standalone"],
+    ["derive", "--standalone", "--format", "pdf"],
+    ["report"],
+    ["report", "line.eq"],
+    ["report", "line.eq", "-o", "out.docx"],
+    ["report", "line.eq", "-o", "line.eq"],
+    ["report", "line.eq", "-o", "../out.pdf"],
+    ["report", "line.eq", "-o", "out.pdf", "--latex", "folder"],
+    ["report", "line.eq", "--latex", "../folder"],
     ["derive", "--wrt", "nope"],
     ["derive", "--wrt", "L"],
     ["derive", "--wrt", ""],
@@ -148,7 +156,7 @@ def test_help_and_version_need_no_sympy() -> None:
     assert f"symbackprop {symbackprop.__version__}" in done.stdout
 
 
-@pytest.mark.parametrize("name", ["derive", "generate", "check", "models"])
+@pytest.mark.parametrize("name", ["derive", "generate", "check", "models", "report", "hessian"])
 def test_every_option_is_explained(name: str, capsys: Capture) -> None:
     assert run(["--help"]) == 0
     assert f"    {name} " in capsys.readouterr().out
@@ -196,6 +204,30 @@ def test_the_suffix_of_a_file_says_the_format(suffix: str, start: str, capsys: C
     assert path.stat().st_mtime_ns == 1
     assert run(["derive", "-o", str(path), "--wrt", "W1"]) == 0
     assert path.read_text(encoding="utf-8") != text
+
+
+def test_a_document_is_for_files_and_pipes(monkeypatch: pytest.MonkeyPatch, capfdbinary: Any) -> None:
+    assert run(["derive", "-o", "answer.pdf"]) == 0
+    assert run(["derive", "-o", "answer.pdf"]) == 0
+    assert capfdbinary.readouterr() == (b"", b"answer.pdf: written\nanswer.pdf: up to date\n")
+    whole = Path("answer.pdf").read_bytes()
+    assert run(["derive", "--format", "pdf"]) == 0
+    assert whole.startswith(capfdbinary.readouterr().out.rstrip())
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert run(["derive", "--format", "pdf"]) == 2
+    printed = capfdbinary.readouterr()
+    assert printed == (b"", b"error: a terminal cannot show this format: give -o FILE\n")
+
+
+def test_a_document_that_somebody_edited_is_kept(capsys: Capture) -> None:
+    path = Path("answer.pdf")
+    assert run(["derive", "-o", str(path)]) == 0
+    for foreign in (path.read_bytes().replace(b"/Type", b"/Tipe", 1), path.read_bytes() + b"% more\n", b"%PDF-1.7\n%%EOF\n"):
+        path.write_bytes(foreign)
+        assert run(["derive", "-o", str(path), "--notation", "delta"]) == 2
+        assert "answer.pdf was edited by hand" in capsys.readouterr().err and path.read_bytes() == foreign
+    assert run(["derive", "-o", str(path), "--notation", "delta", "--force"]) == 0
+    assert run(["derive", "-o", str(path)]) == 0
 
 
 def test_a_stated_format_wins_over_the_suffix() -> None:

@@ -1,4 +1,4 @@
-"""The commands of the document on second derivatives run, and its program prints what it says."""
+"""The commands of the documents on second derivatives and on papers run, and their programs print what they say."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ import pytest
 
 from symbackprop.cli import run
 
-SECOND = (Path(__file__).parent.parent / "docs" / "second.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^python -m symbackprop (.*)$", SECOND, flags=re.MULTILINE)
+DOCUMENTS = {name: (Path(__file__).parent.parent / "docs" / name).read_text(encoding="utf-8") for name in ("second.md", "paper.md")}
+COMMANDS = {name: re.findall(r"^python -m symbackprop (.*)$", text, flags=re.MULTILINE) for name, text in DOCUMENTS.items()}
 
 
 def test_there_are_commands() -> None:
-    assert len(COMMANDS) == 11
+    assert {name: len(commands) for name, commands in COMMANDS.items()} == {"second.md": 11, "paper.md": 7}
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [command for commands in COMMANDS.values() for command in commands])
 def test_each_command_runs(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run(shlex.split(command)) == 0
+    words = shlex.split(command)
+    assert run(words) == 0
+    for flag in ("-o", "--plot", "--latex"):
+        assert flag not in words or Path(words[words.index(flag) + 1]).exists()
 
 
 def test_what_is_said_of_the_output_is_there(capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,7 +35,8 @@ def test_what_is_said_of_the_output_is_there(capsys: pytest.CaptureFixture[str])
     assert "ż1 = Ẇ1 x + ḃ1" in out and " 1.67\n" in out
 
 
-def test_the_program_prints_what_it_says() -> None:
-    (program,) = re.findall(r"```python\n(.*?)```", SECOND, flags=re.DOTALL)
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_program_prints_what_it_says(name: str) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", DOCUMENTS[name], flags=re.DOTALL)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == re.findall(r"^print\(.*#  ?(.*)$", program, flags=re.MULTILINE)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pypdf import PdfReader
 
 import symbackprop as sb
 from symbackprop.cli import run
@@ -76,7 +77,7 @@ def test_the_last_layer_of_the_classifier(capsys: pytest.CaptureFixture[str]) ->
     assert "∂²J/∂W3∂W3 = (a2 a2ᵀ) ⊗ (diag(p) − p pᵀ) + λ I" in printed(capsys, "mlp_classifier", "--block", "W3,W3")
     out = printed(capsys, "mlp_classifier", "--diagonal")
     assert "diag(∂²J/∂W3∂W3) = (p ⊙ (1 − p)) (a2 ⊙ a2)ᵀ + λ" in out
-    assert "diag(∂²J/∂W1∂W1)" not in out and "v ⊙ (H v)" in out
+    assert "diag(∂²J/∂W1∂W1)" not in out and "v ⊙ H v" in out
     out = printed(capsys, "mlp_classifier", "--block", "W2,W2", "--gauss-newton")
     assert "Q = ½ vᵀ G v" in out and "∂²Q/∂Ẇ2∂Ẇ2 = (a1 a1ᵀ) ⊗ " in out
 
@@ -152,12 +153,12 @@ def test_equations_are_linear_in_depth() -> None:
     assert counts[1] - counts[0] == counts[2] - counts[1]
 
 
-@pytest.mark.parametrize("suffix", ["svg", "png"])
+@pytest.mark.parametrize("suffix", ["svg", "png", "pdf"])
 def test_a_picture_of_the_growth(suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / f"growth.{suffix}"
     printed(capsys, "mlp", "--layers", "6,5,3", "--activation", "tanh", "--plot", str(path))
-    if suffix == "png":
-        assert path.read_bytes().startswith(b"\x89PNG")
+    if suffix != "svg":
+        assert path.read_bytes().startswith({"png": b"\x89PNG", "pdf": b"%PDF"}[suffix])
         return
     words = [element.text or "" for element in ET.parse(path).getroot() if element.tag.endswith("text")]
     assert [word.split(":")[0] for word in words if ": " in word][-4:] == ["forward", "gradient", "product", "its derivative"]
@@ -167,6 +168,16 @@ def test_an_output_file_is_written_whole(tmp_path: Path) -> None:
     path = tmp_path / "second.tex"
     assert run(["hessian", "d2l_mlp", "-o", str(path)]) == 0
     assert "% Hessian-vector product" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("words", [[], ["--block", "W2,W2"], ["--diagonal"]], ids=" ".join)
+def test_a_document_has_the_equations_and_what_they_take(words: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "second.pdf"
+    assert run(["hessian", "d2l_mlp", *words, "-o", str(path)]) == 0
+    text = " ".join(page.extract_text() for page in PdfReader(path).pages).replace("\n", " ")
+    title, costs = {"": ("Hessian-vector product", "What it takes"), "--block": ("Block", "the last of these has"),
+                    "--diagonal": ("Diagonal", "the last of these has")}[" ".join(words[:1])]  # fmt: skip
+    assert title in text and costs in text and "bytes" in text
 
 
 @pytest.mark.parametrize(
@@ -182,7 +193,7 @@ def test_an_output_file_is_written_whole(tmp_path: Path) -> None:
         (["--sizes", "zz=3"], "no dimension zz"),
         (["--dtype", "float16"], "no dtype 'float16'"),
         (["--memory", "much"], "--memory 'much'"),
-        (["--plot", "x.gif"], "the name of an .svg or a .png is needed"),
+        (["--plot", "x.gif"], "the name of an .svg, a .png or a .pdf is needed"),
         (["--wrt", "zz"], "no input or parameter zz"),
         (["--wrt", ","], "names with commas between"),
     ],

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
+from pypdf import PdfReader
 
 import symbackprop as sb
 from symbackprop.cli import run
@@ -86,8 +90,7 @@ def test_the_picture_has_a_bar_for_each_step_and_the_workspace() -> None:
 
 
 def test_pictures_are_written_whole_and_nothing_is_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    image = pytest.importorskip("PIL.Image")
-    for name in ("memory.svg", "memory.png"):
+    for name in ("memory.svg", "memory.png", "memory.pdf"):
         path = tmp_path / name
         command = ["footprint", "d2l_mlp", "--plot", str(path)]
         assert run(command) == 0 and "written" in capsys.readouterr().err
@@ -100,25 +103,54 @@ def test_pictures_are_written_whole_and_nothing_is_lost(tmp_path: Path, capsys: 
     for place in range(8, len(png), 97):  # any edit is noticed
         assert not is_untouched(png[:place] + bytes([png[place] ^ 1]) + png[place + 1 :])
     assert is_untouched(png) and not is_untouched(png + b"\n") and not is_untouched(png[:-1])
-    with image.open(tmp_path / "memory.png") as opened:
+    with Image.open(tmp_path / "memory.png") as opened:
         opened.verify()  # the checksums of the chunks, that of the seal among them
-    with image.open(tmp_path / "memory.png") as opened:
-        assert opened.size == (plot.WIDTH * plot.SCALE, plot.HEIGHT * plot.SCALE) and len(opened.getcolors(10**6)) > 3
+    with Image.open(tmp_path / "memory.png") as opened:
+        assert opened.width * plot.HEIGHT == opened.height * plot.WIDTH and len(opened.getcolors(10**6)) > 3
 
 
-def test_a_png_without_pillow_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_picture_has_the_letters_of_the_model(tmp_path: Path) -> None:
+    path = tmp_path / "memory.pdf"
+    assert run(["footprint", "d2l_mlp", "--plot", str(path)]) == 0
+    text = PdfReader(path).pages[0].extract_text()
+    assert "∂J/∂W1" in text and "workspace" in text
+
+
+@pytest.mark.parametrize("name", [*NAMES, "markup"])
+def test_the_document_says_what_the_text_says(name: str) -> None:
+    model = sb.parse(MARKUP, name="a_b#$[") if name == "markup" else sb.builtin(name)
+    report = Report(footprint_of(model), {})
+    content = documents.written(report, "pdf")
+    assert isinstance(content, bytes)
+    pages = [page.extract_text() for page in PdfReader(io.BytesIO(content)).pages]
+    text = "".join(unicodedata.normalize("NFKC", "".join(pages)).split())
+    numbers = set(re.findall(r"\d{1,3}(?:,\d{3})+", report.text()))
+    assert {number for number in numbers if number not in text} == set()
+    assert "".join(unicodedata.normalize("NFKC", report.title()).split()) in text and "aspolynomials" in text
+
+
+@pytest.mark.parametrize("flags", [["--plot", "memory.png"], ["--plot", "memory.pdf"], ["--format", "pdf"]], ids=" ".join)
+def test_without_typst_there_is_one_line(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "PIL", None)
-    assert run(["footprint", "d2l_mlp", "--plot", str(tmp_path / "memory.png")]) == 2
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "typst", None)
+    assert run(["footprint", "d2l_mlp", *flags]) == 2
     captured = capsys.readouterr()
-    assert "pip install 'symbackprop[plot]'" in captured.err and len(captured.err.splitlines()) == 1 and not captured.out
+    assert "pip install 'symbackprop[draw]'" in captured.err and len(captured.err.splitlines()) == 1 and not captured.out
+
+
+def test_the_output_can_be_a_file(tmp_path: Path) -> None:
+    for name, start in (("cost.pdf", b"%PDF"), ("cost.json", b"{"), ("cost.tex", b"%"), ("cost.md", b"# "), ("cost.txt", b"d2l_mlp")):
+        assert run(["footprint", "d2l_mlp", "-o", str(tmp_path / name)]) == 0
+        content = (tmp_path / name).read_bytes()
+        assert content.startswith(start) and is_untouched(content)
 
 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--plot", "memory.gif"], ".svg or a .png"), (["--accumulate", "0"], "--accumulate"),
+        (["--plot", "memory.gif"], ".svg, a .png or a .pdf"), (["--accumulate", "0"], "--accumulate"),
         (["--accumulate", "257"], "in 257 parts"), (["--format", "html"], "--format"),
     ],
 )  # fmt: skip
@@ -151,8 +183,6 @@ def test_the_documentation_has_examples() -> None:
 def test_each_command_of_the_documentation_runs(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if command.endswith(".png"):
-        pytest.importorskip("PIL")
     monkeypatch.chdir(tmp_path)
     assert run(shlex.split(command)) == 0
     assert re.search(r"200(,|\{,\}|)960", capsys.readouterr().out) or "h1=512" in command
