@@ -71,7 +71,8 @@ class GrowthReport:
     def beside(self, derived: DerivedGraph, form: str) -> str:
         """What a block or a diagonal takes, in a format."""
         equation = derived.further[-1].equations[-1]
-        inside = {"latex": self.report.mathematics, "markdown": self.report.mathematics, "pdf": self.report.typst}.get(form, self.report.plain)
+        latex, typst, plain = self.report.mathematics, self.report.typst, self.report.plain
+        inside = {"latex": latex, "markdown": latex, "pdf": typst}.get(form, plain)
         entries, size = (sympy.Mul(*equation.node.shape), use.FLOAT_BYTES * sympy.Mul(*equation.node.shape))
         if form == "json":
             shown = self.report.polynomial(size, inside)

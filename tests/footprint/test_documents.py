@@ -141,9 +141,10 @@ def test_without_typst_there_is_one_line(
 
 
 def test_the_output_can_be_a_file(tmp_path: Path) -> None:
-    for name, start in (("cost.pdf", b"%PDF"), ("cost.json", b"{"), ("cost.tex", b"%"), ("cost.md", b"# "), ("cost.txt", b"d2l_mlp")):
-        assert run(["footprint", "d2l_mlp", "-o", str(tmp_path / name)]) == 0
-        content = (tmp_path / name).read_bytes()
+    for suffix, start in (("pdf", b"%PDF"), ("json", b"{"), ("tex", b"%"), ("md", b"# "), ("txt", b"d2l_mlp")):
+        path = tmp_path / f"cost.{suffix}"
+        assert run(["footprint", "d2l_mlp", "-o", str(path)]) == 0
+        content = path.read_bytes()
         assert content.startswith(start) and is_untouched(content)
 
 

@@ -28,7 +28,8 @@ from tests.render.test_formats import ALL, NOTATIONS, model_of
 from tests.render.typst_as_latex import as_latex, plain
 
 HOSTILE = (
-    "a #import \"x\": * #panic()", "$x$ *bold* _it_ `raw` ~ ``` ```", "@ref <label> #label(\"a\")", "a \\ b \\u{41} // gone /* gone */",
+    "a #import \"x\": * #panic()", "$x$ *bold* _it_ `raw` ~ ``` ```", "@ref <label> #label(\"a\")",
+    "a \\ b \\u{41} // gone /* gone */",
     "\"; #read(\"/etc/passwd\"); \"", "= no heading", "- no item / no: term", "]) #[ } { ] )", "<b>\"q\"</b> | ü ∂ λ -- ... 'x'",
 )  # fmt: skip
 
@@ -72,14 +73,17 @@ def test_typst_says_what_latex_says(name: str) -> None:
 
 
 def test_reading_back_notices_a_difference() -> None:
-    assert as_latex("frac(∂ J, ∂ bold(upright(Z))^((1)⊤))") != plain(r"\left(\frac{\partial J}{\partial \mathbf{Z}^{(1)}}\right)^{\top}")
+    misplaced = as_latex("frac(∂ J, ∂ bold(upright(Z))^((1)⊤))")
+    assert misplaced != plain(r"\left(\frac{\partial J}{\partial \mathbf{Z}^{(1)}}\right)^{\top}")
     assert as_latex(r"bold(upright(W))^((1)⊤) thin op(\"f\")\(a\, b\)".replace('\\"', '"')) == plain(
         r"\mathbf{W}^{(1)\top} \, \operatorname{f}(a, b)"
     )
 
 
 def test_a_word_takes_no_part_in_the_syntax() -> None:
-    model = sb.parse("dim d\nparam if_x[d], let[d], sqrt_q[d], x_hat[d], ww1[d]\nL = sum(if_x ⊙ let ⊙ sqrt_q ⊙ x_hat ⊙ ww1)\nminimize L")
+    names = ("if_x", "let", "sqrt_q", "x_hat", "ww1")
+    declared = ", ".join(f"{name}[d]" for name in names)
+    model = sb.parse(f"dim d\nparam {declared}\nL = sum({' ⊙ '.join(names)})\nminimize L")
     text = read(sb.derive(model).pdf())
     assert all(word in text for word in ("let", "sqrt", "if", "ww(1)"))
 
@@ -109,8 +113,8 @@ def test_every_built_in_model_in_every_form_and_notation_is_one_document() -> No
 
 def test_equations_can_be_read_back() -> None:
     text = read(sb.derive(sb.builtin("d2l_mlp")).pdf())
-    for part in ("z=W(1)x+b(1)", "a=relu(z)", "relu′(u)=[u>0]".replace("′", "'"), "h×d,through(1)and(5),addedup", "λhyperscalar0.001"):
-        assert part in text.replace("′", "'"), part
+    for part in ("z=W(1)x+b(1)", "a=relu(z)", "(u)=[u>0]", "h×d,through(1)and(5),addedup", "λhyperscalar0.001"):
+        assert part in text, part
 
 
 def test_every_sign_has_a_glyph() -> None:

@@ -8,13 +8,16 @@ from symbackprop.render.symbols import GREEK_IN_LATEX, GREEK_LETTERS
 
 _TOKENS = re.compile(r'"(?:\\.|[^"\\])*"|[A-Za-z]+(?:\.[a-z]+)?|\\.|\s+|.', re.DOTALL)
 _SIGNS = {
-    "∂": r"\partial", "∇": r"\nabla", "⊙": r"\odot", "⊘": r"\oslash", "⊗": r"\otimes", "⊤": r"\top", "⋅": r"\cdot", "∑": r"\sum",
-    "≥": r"\ge", "≤": r"\le", "≠": r"\ne", "≈": r"\approx", "∞": r"\infty", "ℓ": r"\ell", "−": "-", "⟨": r"\langle", "⟩": r"\rangle",
+    "∂": r"\partial", "∇": r"\nabla", "⊙": r"\odot", "⊘": r"\oslash", "⊗": r"\otimes", "⊤": r"\top", "⋅": r"\cdot",
+    "∑": r"\sum",
+    "≥": r"\ge", "≤": r"\le", "≠": r"\ne", "≈": r"\approx", "∞": r"\infty", "ℓ": r"\ell", "−": "-",
+    "⟨": r"\langle", "⟩": r"\rangle",
     "thin": r"\,", "\\,": ",", "\\(": "(", "\\)": ")", "\\[": "[", "\\]": "]",
 }  # fmt: skip
 _GREEK = {letter: f"\\{name}" for name, letter in GREEK_LETTERS.items() if name in GREEK_IN_LATEX}
 _WRAPPERS = {
-    "frac": r"\frac", "sqrt": r"\sqrt", "bold": r"\boldsymbol", "hat": r"\hat", "macron": r"\bar", "dot": r"\dot", "tilde": r"\tilde",
+    "frac": r"\frac", "sqrt": r"\sqrt", "bold": r"\boldsymbol", "hat": r"\hat", "macron": r"\bar", "dot": r"\dot",
+    "tilde": r"\tilde",
     "dot.double": r"\ddot", "dot.triple": r"\dddot", "dot.quad": r"\ddddot", "upright": r"\mathrm",
 }  # fmt: skip
 _KNOWN = {"exp", "log", "sin", "cos", "tan", "tanh", "sinh", "cosh", "det", "max", "min"}
@@ -98,7 +101,8 @@ class _Reader:
             return f"\\l{bar}{inner}\\r{bar}"
         if token == "cases":
             yes, no = (part.replace("quad&", "&") for part in self.arguments())
-            return f"\\begin{{cases}}{yes.replace('&if', '&' + chr(92) + 'text{if}')}\\\\{no[: -len('otherwise')]}\\text{{otherwise}}\\end{{cases}}"
+            rows = yes.replace("&if", r"&\text{if}") + r"\\" + no.replace("&otherwise", r"&\text{otherwise}")
+            return rf"\begin{{cases}}{rows}\end{{cases}}"
         if token in _WRAPPERS:
             return _WRAPPERS[token] + "".join(f"{{{part}}}" for part in self.arguments())
         if token.startswith('"'):
