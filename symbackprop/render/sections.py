@@ -8,7 +8,7 @@ from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.graph.model import Equation
 from symbackprop.graph.nodes import Leaf
 from symbackprop.render.formula import Formula
-from symbackprop.render.printing import decimal
+from symbackprop.render.printing import Printer, decimal
 from symbackprop.render.steps import Steps
 from symbackprop.render.writer import Line, Writer
 
@@ -75,10 +75,10 @@ def spoken_form(derived: DerivedGraph) -> str:
     return "examples stacked as rows, the objective their mean" if derived.batched else "one example"
 
 
-def default(writer: Writer, leaf: Leaf) -> str:
-    """Return the value of a hyper-parameter in the model, or an empty text where there is none."""
+def default(writer: Writer, leaf: Leaf, printer: Printer) -> str:
+    """Return the value of a hyper-parameter in the model as that printer has it, or an empty text where there is none."""
     value = writer.derived.model.hyper_defaults.get(leaf.name)
     if value is None:
         return ""
     exact = decimal(value, smallest_divisor=2) if value.is_Rational else None
-    return exact.replace("-", "−") if exact else writer.text.number(value)[0]
+    return exact.replace("-", "−") if exact else printer.number(value)[0]

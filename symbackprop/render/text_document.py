@@ -84,7 +84,7 @@ def _head(derived: DerivedGraph, writer: Writer, paint: _Paint) -> list[str]:
             if leaf.kind == kind:
                 shape = f" ({writer.shape(leaf.shape)})" if kind != "hyper" else ""
                 classes = f" in 0..{writer.text.number(leaf.classes - 1)[0].replace(' ', '')}" if leaf.classes is not None else ""
-                value = default(writer, leaf) if kind == "hyper" else ""
+                value = default(writer, leaf, writer.text) if kind == "hyper" else ""
                 shown = f" = {value}" if value else ""
                 names.append(f"{writer.text.name(leaf.name)}{shape}{classes}{shown}")
         if names:

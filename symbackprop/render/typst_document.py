@@ -80,7 +80,8 @@ def _declared(writer: Writer, leaf: Leaf) -> list[str]:
     if leaf.classes is not None:
         value = f"$0\\, …\\, {writer.typst.number(leaf.classes - 1)[0]}$"
     elif leaf.kind == "hyper":
-        value = words(default(writer, leaf))
+        found = default(writer, leaf, writer.typst)
+        value = f"${found}$" if found else ""
     return [f"${writer.typst.name(leaf.name, leaf.rank)}$", leaf.kind, _shape(writer, leaf.shape), value]
 
 
