@@ -294,6 +294,25 @@ def _print_picture(content: str | bytes) -> int:
     return DONE
 
 
+def _report_command(options: argparse.Namespace) -> int:
+    wrt, output = _names("--wrt", options.wrt), options.output
+    if output not in (None, "-") and Path(output).suffix not in (".html", ".htm"):
+        raise UsageError(f"-o {output[:80]!r}: the name of an .html is needed")
+    from symbackprop.api import derive
+    from symbackprop.reporting import page
+    from symbackprop.writing import sealed, write
+
+    model = _model(options)
+    with _progress(f"reporting {model.name}") as progress:
+        text = page(derive(model, wrt), seed=options.seed, samples=options.samples, progress=progress)
+    if output == "-":
+        _print(text)
+        return DONE
+    path = Path(f"{_module_name(model.name)}.html" if output is None else output)
+    _report(path, write(path, sealed(text, "<!--", " -->"), force=options.force))
+    return DONE
+
+
 def _curvature(options: argparse.Namespace) -> str:
     """The matrix of second derivatives that the flags name."""
     if options.gauss_newton and options.fisher:
@@ -424,5 +443,5 @@ def _models(options: argparse.Namespace) -> int:
 
 _COMMANDS = {
     "derive": _derive, "generate": _generate, "check": _check, "draw": _draw, "footprint": _footprint, "hessian": _hessian,
-    "models": _models,
+    "models": _models, "report": _report_command,
 }  # fmt: skip

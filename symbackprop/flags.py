@@ -133,6 +133,16 @@ def _parser() -> argparse.ArgumentParser:
     hessian.add_argument("--plot", metavar="FILE", help="draw how the graph grows with depth and order, to an .svg or a .png")
     _writing_arguments(hessian)
     _model_arguments(hessian)
+    report = command(
+        "report", "MODEL", "write a page of everything: equations, graph, kernel, costs and proof",
+        "The page needs no other file and no network.",
+    )  # fmt: skip
+    report.add_argument("-o", "--output", metavar="FILE", help="where to write (default ./NAME.html; - prints)")
+    report.add_argument("--wrt", metavar="x,W1", help="derive by these, inputs too (default: all parameters)")
+    report.add_argument("--seed", type=int, metavar="N", default=0, help="of the check's random shapes and numbers (default 0)")
+    report.add_argument("--samples", type=_positive, metavar="N", default=1, help="how many random shapes to check (default 1)")
+    report.add_argument("--force", action="store_true", help="replace a file even if somebody edited it")
+    _model_arguments(report)
     models = command("models", "[NAME]", "list the built-in models, or print one")
     models.add_argument("name", nargs="?", metavar="NAME", help="print the equations of this model")
     models.add_argument("--json", action="store_true", help="print JSON")
