@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from symbackprop.api import Derivation, check
 from symbackprop.checking.report import HEADINGS
@@ -72,7 +72,9 @@ def footprint(derivation: Derivation) -> str:
     report = Report(derivation.footprint(), {})
     inside = report.mathematics
     head, *rows = report.layer_table(inside)
-    layers = table(head, [_formulas(row) for row in rows[:-1]] + [["total", *_formulas(rows[-1])[1:]]], "By layer", words=(6,), foot=True)
+    cells = [[formula(cell) for cell in row] for row in rows]
+    cells[-1][0] = "total"
+    layers = table(head, cells, "By layer", words=(6,), foot=True)
     memory = [[text(name), f"{count:,}"] for name, _, count in report.totals() if count is not None]
     polynomials = [
         [text(name), formula(report.polynomial(value, inside), report.polynomial(value, report.plain))]
@@ -81,7 +83,8 @@ def footprint(derivation: Derivation) -> str:
     shown = f"<p>{text(report.dtype)}, {formula(report.sizes(inside), report.sizes())}</p>" + layers
     if memory:
         shown += table(["memory", "bytes"], memory, "In all")
-    shown += _folded("As polynomials in the sizes", table(["memory", "bytes"], polynomials, "float: the bytes of a float", words=(1,)))
+    symbolic = table(["memory", "bytes"], polynomials, "float: the bytes of a float", words=(1,))
+    shown += _folded("As polynomials in the sizes", symbolic)
     shown += paragraphs([text(line) for line in report.legend()] + [
         sentence(line) for line in report.sentences(inside, lambda x: f"${x}$" if x else "")
     ])  # fmt: skip
@@ -106,16 +109,12 @@ def second(derivation: Derivation) -> str:
     report = GrowthReport(Growth(products.batch), {})
     inside = report.report.mathematics
     head, *rows = report.rows(inside)
-    cells = [[text(row[0]), *_formulas(row[1:])] for row in rows]
+    cells = [[text(row[0]), *map(formula, row[1:])] for row in rows]
     lines = [text(LEGEND)] + [sentence(line) for line in report.sentences(inside, lambda x: f"${x}$")]
     return (
         table(["", *head[1:]], cells, "From the forward pass to second derivatives") + paragraphs(lines)
         + _folded("The equations of a Hessian-vector product", further_equations(products))
     )  # fmt: skip
-
-
-def _formulas(cells: Sequence[str]) -> list[str]:
-    return [formula(cell) for cell in cells]
 
 
 def _folded(title: str, content: str) -> str:
