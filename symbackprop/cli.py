@@ -26,7 +26,7 @@ _PICTURE_SUFFIXES = {
 }  # fmt: skip
 _COMMENTS = {
     "text": ("#", ""), "latex": ("%", ""), "markdown": ("<!--", " -->"), "svg": ("<!--", " -->"), "tikz": ("%", ""),
-    "dot": ("//", ""), "mermaid": ("%%", ""),
+    "dot": ("//", ""), "mermaid": ("%%", ""), "html": ("<!--", " -->"),
 }  # fmt: skip
 
 
@@ -402,22 +402,26 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _report_command(options: argparse.Namespace) -> int:
-    suffix = Path(options.output or "").suffix
-    if (options.output is None) == (options.latex is None) or (options.latex is None and suffix != ".pdf"):
-        raise UsageError("report writes -o FILE.pdf or --latex FOLDER: give one of them")
+    wrt, output, suffix = _names("--wrt", options.wrt), options.output, Path(options.output or "").suffix
+    if output is not None and options.latex is not None:
+        raise UsageError("-o writes a file and --latex a folder: give one of them")
+    if output not in (None, "-") and suffix not in (".html", ".htm", ".pdf"):
+        raise UsageError(f"-o {output[:80]!r}: the name of an .html or a .pdf is needed")
     from symbackprop.api import derive
-    from symbackprop.reporting.contents import Contents
-    from symbackprop.reporting.latex_folder import write_latex_folder
-    from symbackprop.reporting.paper import paper
+    from symbackprop.reporting import Contents, page, paper, write_latex_folder
 
     model = _model(options)
     with _progress(f"reporting {model.name}") as progress:
-        contents = Contents(derive(model), options.notation, options.seed, options.samples, progress)
-        if options.latex is None:
-            return _write(Path(options.output), paper(contents), "pdf", options.force)
-        for path, written in write_latex_folder(contents, Path(options.latex), force=options.force).items():
-            _report(path, written)
-    return DONE
+        contents = Contents(derive(model, wrt), options.notation, options.seed, options.samples, progress)
+        if options.latex is not None:
+            for path, written in write_latex_folder(contents, Path(options.latex), force=options.force).items():
+                _report(path, written)
+            return DONE
+        if suffix == ".pdf":
+            return _deliver(paper(contents), "pdf", options)
+        text = page(contents.derivation, seed=options.seed, samples=options.samples, progress=progress)
+    options.output = f"{_module_name(model.name)}.html" if output is None else output
+    return _deliver(text, "html", options)
 
 
 def _models(options: argparse.Namespace) -> int:

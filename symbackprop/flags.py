@@ -135,12 +135,16 @@ def _parser() -> argparse.ArgumentParser:
     hessian.add_argument("--plot", metavar="FILE", help="draw how the graph grows with depth and order, to an .svg, .png or .pdf")
     _writing_arguments(hessian)
     _model_arguments(hessian)
-    report = command("report", "MODEL", "write everything about a model as one document")
-    report.add_argument("-o", "--output", metavar="FILE", help="where to write, such as report.pdf")
+    report = command(
+        "report", "MODEL", "write everything: equations, graph, kernel, costs and proof",
+        "An .html is a page that needs no other file and no network, a .pdf is typeset.",
+    )  # fmt: skip
+    report.add_argument("-o", "--output", metavar="FILE", help="where to write (default ./NAME.html; - prints the page)")
     report.add_argument("--latex", metavar="FOLDER", help="write a folder of LaTeX, to compile or to paste into a paper")
-    report.add_argument("--notation", choices=NOTATIONS, default="partial", help="∂J/∂x, δ or ∇")
-    report.add_argument("--seed", type=int, metavar="N", default=0, help="of the check (default 0)")
-    report.add_argument("--samples", type=_positive, metavar="N", default=1, help="how many random shapes are checked (default 1)")
+    report.add_argument("--wrt", metavar="x,W1", help="derive by these, inputs too (default: all parameters)")
+    report.add_argument("--notation", choices=NOTATIONS, default="partial", help="∂J/∂x, δ or ∇; on a page all can be chosen")
+    report.add_argument("--seed", type=int, metavar="N", default=0, help="of the check's random shapes and numbers (default 0)")
+    report.add_argument("--samples", type=_positive, metavar="N", default=1, help="how many random shapes to check (default 1)")
     report.add_argument("--force", action="store_true", help="replace files even if somebody edited them")
     _model_arguments(report)
     models = command("models", "[NAME]", "list the built-in models, or print one")

@@ -56,7 +56,6 @@ BAD_USAGE = [
     ["derive", "--standalone"],
     ["derive", "--standalone", "--format", "pdf"],
     ["report"],
-    ["report", "line.eq"],
     ["report", "line.eq", "-o", "out.docx"],
     ["report", "line.eq", "-o", "line.eq"],
     ["report", "line.eq", "-o", "../out.pdf"],

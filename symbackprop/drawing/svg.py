@@ -65,7 +65,7 @@ class _Svg:
         return {
             "kind": vertex.kind,
             "id": f"{self.prefix}node-{number}",
-            "equations": _text(" ".join(vertex.equations)),
+            "equations": _text("|".join(vertex.equations)),
             "title": _text(vertex.title),
             "shape": _shape(LOOKS[vertex.kind], box),
             "lines": "".join(shown),

@@ -237,9 +237,32 @@ class _Emitter:
         return later[::-1]
 
     def _comment(self, name: str) -> str:
-        equation = self.derived.graph.by_name[name]
-        line = self.writer.line(equation)
-        return " ".join(self.writer.text.equation(line.left, line.right).split())
+        return comment(self.writer, name)
+
+
+def comment(writer: Writer, name: str) -> str:
+    """What stands above the lines of an equation, after the sign of a comment."""
+    line = writer.line(writer.derived.graph.by_name[name])
+    return " ".join(writer.text.equation(line.left, line.right).split())
+
+
+def equation_of_lines(source: str, derived: DerivedGraph) -> list[str]:
+    """For each line of a module the name of the equation to which it belongs, or nothing.
+
+    The lines of an equation begin with its comment, and end before the next one or where the block that they stand in ends.
+    """
+    writer = Writer(derived)
+    names = {f"# {comment(writer, equation.name)}": equation.name for equation in derived.equations}
+    found, current, depth = [], "", 0
+    for line in source.splitlines():
+        inner = line.strip()
+        indent = len(line) - len(line.lstrip())
+        if inner in names:
+            current, depth = names[inner], indent
+        elif not inner or indent < depth or inner.startswith("return "):
+            current = ""
+        found.append(current)
+    return found
 
 
 def _words(lines: list[str]) -> frozenset[str]:

@@ -32,6 +32,13 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def fill(name: str, **values: Any) -> str:
+def fill(name: str, /, **values: Any) -> str:
     """Return a template with its places filled. The checkout's templates come before the installed ones."""
     return _environment().get_template(name).render(**values)
+
+
+def verbatim(name: str) -> str:
+    """Return the text of a file among the templates, as it stands."""
+    environment = _environment()
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]

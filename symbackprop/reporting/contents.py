@@ -13,6 +13,9 @@ from symbackprop.drawing import Drawing
 from symbackprop.footprint.growth import Growth
 from symbackprop.footprint.growth_report import GrowthReport
 from symbackprop.footprint.report import Report
+from symbackprop.reporting.equations import forms
+
+_HEADINGS = {"example": "Equations for one example", "batch": "Equations for a batch"}
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,8 @@ class Contents:
     @property
     def forms(self) -> dict[str, DerivedGraph]:
         """The derivation in each of its forms, by the words of a heading."""
-        if self.derivation.model.batch is None:
-            return {"Equations": self.derivation.batch}
-        return {"Equations for one example": self.derivation.example, "Equations for a batch": self.derivation.batch}
+        found = forms(self.derivation)
+        return {_HEADINGS[form] if len(found) > 1 else "Equations": derived for form, derived in found.items()}
 
     @cached_property
     def drawing(self) -> Drawing:

@@ -49,7 +49,7 @@ def test_svg_is_whole(name: str) -> None:
     used = {part.get(HREF) for part in tree.iter() if part.get(HREF)}
     assert used <= {f"#{own}" for own in ids}
     nodes = [part for part in tree.iter(f"{SPACE}g") if part.get("class", "").startswith("node")]
-    assert [part.get("data-equation") for part in nodes] == [" ".join(v.equations) for v in found.diagram.vertices]
+    assert [part.get("data-equation") for part in nodes] == ["|".join(v.equations) for v in found.diagram.vertices]
     assert all(part.find(f"{SPACE}title") is not None for part in nodes)
     edges = [part for part in tree.iter(f"{SPACE}g") if part.get("class", "").startswith("edge")]
     assert len(edges) == len(found.diagram.edges)
