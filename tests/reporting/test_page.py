@@ -127,7 +127,7 @@ def test_every_equation_is_there_in_every_form_and_notation(name: str) -> None:
 def test_equations_vertices_and_lines_have_the_same_names(name: str) -> None:
     found = document(name)
     listed = set(re.findall(r'<li class="equation" data-equation="([^"]*)"', found))
-    drawn = {n for group in re.findall(r'<g class="node [^"]*" id="[^"]*" data-equation="([^"]*)"', found) for n in group.split("|")}
+    drawn = {n for each in re.findall(r'<g class="node [^"]*" id="[^"]*" data-equation="([^"]*)"', found) for n in each.split("|")}
     coded = set(re.findall(r'<span class="line" data-equation="([^"]*)"', found))
     first_order = {text(e.name) for form in (derivation(name).example, derivation(name).batch) for e in form.equations}
     assert drawn - {""} == first_order <= listed
@@ -231,4 +231,4 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     path.write_text(path.read_text(encoding="utf-8").replace("<h1>", "<h1>my "), encoding="utf-8")
     assert run(["report", "ridge_regression"]) == 2
     assert run(["report", "ridge_regression", "-o", "page.txt"]) == 2
-    assert "an .html is needed" in capsys.readouterr().err
+    assert "an .html or a .pdf is needed" in capsys.readouterr().err
