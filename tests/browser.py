@@ -80,8 +80,12 @@ class Browser:
         return [entry["message"] for entry in self.call("POST", "/se/log", {"type": "browser"})]
 
     def size(self, width: int, height: int, dark: bool = False) -> None:
+        """Set the sides of the window and the colours; nothing glides, so that what is pointed at stays where it is."""
         self.command("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
-        features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        features = [
+            {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]
         self.command("Emulation.setEmulatedMedia", features=features)
 
     def picture(self, path: Path, whole: bool = False) -> None:

@@ -55,6 +55,21 @@ class Footprint:
         self.plan, self.without = plan, without
         self.model = plan.derived.model
 
+    def __str__(self) -> str:
+        from symbackprop.footprint.report import Report
+
+        return Report(self, {}).text()
+
+    def __repr__(self) -> str:
+        return f"<Footprint of {self.model.name}: {len(self.layers)} layers, {self.parameters} parameters>"
+
+    def _repr_markdown_(self) -> str:
+        """The tables for a notebook, at the model's sizes."""
+        from symbackprop.footprint.documents import markdown
+        from symbackprop.footprint.report import Report
+
+        return markdown(Report(self, {}))
+
     # ------------------------------------------------------------ polynomials
 
     @cached_property

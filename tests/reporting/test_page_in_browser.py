@@ -79,7 +79,6 @@ def test_an_equation_lights_up_its_vertex_and_its_lines(opened: Browser) -> None
     wanted = {("equation", "∂J/∂z1"), ("vertex", "∂J/∂z1"), ("line", "∂J/∂z1")}
     opened.point(VISIBLE)
     assert lit(opened) == wanted
-    opened.until("return arguments[0]", True)
     opened.point("h1")
     assert lit(opened) == set()
     opened.point(".variant[data-form='example'] g.node[data-equation='∂J/∂z1'] .shape")
@@ -90,7 +89,6 @@ def test_an_equation_lights_up_its_vertex_and_its_lines(opened: Browser) -> None
 
 
 def test_what_lights_up_is_brought_into_sight(opened: Browser) -> None:
-    opened.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
     opened.run("document.querySelector('.code').scrollTop = 0")
     assert not seen(opened, "#kernel .line[data-equation='∂J/∂z1']")
     opened.point(VISIBLE)
