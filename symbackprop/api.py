@@ -132,6 +132,11 @@ class DerivedEquation:
         self.expression = equation.node
 
     @property
+    def number(self) -> int:
+        """Its place among the equations, counted from 1: the number it is printed with."""
+        return self._derived.equations.index(self.equation) + 1
+
+    @property
     def why(self) -> str:
         """Which equations it sends back through, and whether terms were added up; empty for a forward equation."""
         from symbackprop import render
@@ -166,10 +171,10 @@ class DerivedEquation:
         return self.text()
 
 
-def html_row(equation: DerivedEquation) -> tuple[str, str, str]:
+def html_row(equation: DerivedEquation) -> tuple[str, str, str, str]:
     """Return the cells of an equation, with the mathematics for MathJax, which notebooks have."""
     shape = " × ".join(map(str, equation.shape)) or "scalar"
-    return f"\\({equation.latex()}\\)", shape, equation.why
+    return f"({equation.number})", f"\\(\\displaystyle {equation.latex()}\\)", shape, equation.why
 
 
 def html_table(rows: Sequence[Sequence[str]]) -> str:
@@ -331,7 +336,7 @@ class Derivation:
 
     def _repr_html_(self) -> str:
         head = f"<p><b>{escape(self.model.name)}</b> {escape(self.model.title)}</p>"
-        return head + html_table([html_row(equation) for equation in (*self.forward, *self.backward)])
+        return head + html_table([html_row(DerivedEquation(self.example, equation)) for equation in self.example.equations])
 
     def __repr__(self) -> str:
         return f"<Derivation of {self.model.name}: {len(self.example.forward)} forward, {len(self.example.backward)} backward>"

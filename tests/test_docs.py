@@ -1,4 +1,4 @@
-"""The commands of the documents on second derivatives and on papers run, and their programs print what they say."""
+"""The commands of the documents run, and they and their programs print what they say."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from docs.tutorial import COMMAND, PAGE, outputs
 from symbackprop.cli import run
 
 DOCUMENTS = {name: (Path(__file__).parent.parent / "docs" / name).read_text(encoding="utf-8") for name in ("second.md", "paper.md")}
@@ -40,3 +41,20 @@ def test_the_program_prints_what_it_says(name: str) -> None:
     (program,) = re.findall(r"```python\n(.*?)```", DOCUMENTS[name], flags=re.DOTALL)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == re.findall(r"^print\(.*#  ?(.*)$", program, flags=re.MULTILINE)
+
+
+def test_the_tutorial_shows_what_its_commands_print() -> None:
+    written, pictures = outputs(PAGE.read_text(encoding="utf-8"))
+    assert written == PAGE.read_text(encoding="utf-8")
+    assert len(COMMAND.findall(written)) == 6 and pictures.keys() == {"d2l_graph.svg"}
+    for name, content in pictures.items():
+        assert PAGE.with_name(name).read_bytes() == content
+
+
+def test_the_tutorial_goes_through_all_five_exercises() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert [line[3] for line in text.splitlines() if line.startswith("## ")] == list("12345")
+    said = re.findall(r"`(\w+\.svg|[a-z]+\.md|examples/\w+\.py)`|\]\(([a-z0-9_]+\.(?:md|svg))\)", text)
+    for inside, linked in said:
+        path = PAGE.parent.parent / inside if inside else PAGE.parent / linked
+        assert path.exists(), path

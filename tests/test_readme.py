@@ -47,7 +47,7 @@ def test_the_quick_start_is_two_commands() -> None:
 
 def test_there_are_five_things_to_try() -> None:
     assert len(re.findall(r"^\d\. ", section("Five things to try"), flags=re.MULTILINE)) == 5
-    assert [command.split()[0] for command in COMMANDS] == ["derive", "derive", "generate", "footprint", "check"]
+    assert [command.split()[0] for command in COMMANDS] == ["derive", "derive", "generate", "footprint", "check", "draw", "report"]
     assert len(EXAMPLES) == 2
     assert all((ROOT / example).is_file() for example in EXAMPLES)  # tests/test_examples.py runs them
 
