@@ -61,7 +61,10 @@ def test_each_command_does_what_is_said(
     words = shlex.split(command)
     assert run(words + ["--samples", "1"] * (words[0] == "check")) == 0
     shown = capsys.readouterr().out
-    if "-o" in words:
+    if words[0] in ("draw", "report"):
+        start = {"draw": "<svg", "report": "<!DOCTYPE html>"}[words[0]]
+        assert Path(words[-1]).read_text(encoding="utf-8").startswith(start)
+    elif "-o" in words:
         assert r"\documentclass" in Path("mine.tex").read_text(encoding="utf-8")
     elif words[0] == "generate":
         imported = re.findall(r"^(?:import|from) (\w+)", Path("generated/mine.py").read_text("utf-8"), flags=re.MULTILINE)
