@@ -424,6 +424,29 @@ def _report_command(options: argparse.Namespace) -> int:
     return _deliver(text, "html", options)
 
 
+def _serve(options: argparse.Namespace) -> int:
+    import signal
+
+    from symbackprop.serving import serve
+
+    text = _text_of_model(options)[0]
+    start = text.decode("utf-8", errors="replace") if isinstance(text, bytes) else text
+    server = serve(start, options.port)
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    print(f"{server.address} (Ctrl-C ends it)", file=sys.stderr, flush=True)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        return DONE
+    finally:
+        server.server_close()
+    return DONE
+
+
 def _models(options: argparse.Namespace) -> int:
     from symbackprop.models import builtin_names, builtin_text, builtin_title
 
@@ -443,5 +466,5 @@ def _models(options: argparse.Namespace) -> int:
 
 _COMMANDS = {
     "derive": _derive, "generate": _generate, "check": _check, "draw": _draw, "footprint": _footprint, "hessian": _hessian,
-    "models": _models, "report": _report_command,
+    "models": _models, "report": _report_command, "serve": _serve,
 }  # fmt: skip

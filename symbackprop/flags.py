@@ -147,6 +147,12 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--samples", type=_positive, metavar="N", default=1, help="how many random shapes to check (default 1)")
     report.add_argument("--force", action="store_true", help="replace files even if somebody edited them")
     _model_arguments(report)
+    serve = command(
+        "serve", "[MODEL]", "edit equations on a local page, and see everything that comes of them",
+        "Only this machine can reach the page. Ctrl-C ends it.",
+    )  # fmt: skip
+    serve.add_argument("--port", type=_port, metavar="N", default=8765, help="where to listen (default 8765; 0: any free port)")
+    _model_arguments(serve, optional=True)
     models = command("models", "[NAME]", "list the built-in models, or print one")
     models.add_argument("name", nargs="?", metavar="NAME", help="print the equations of this model")
     models.add_argument("--json", action="store_true", help="print JSON")
@@ -230,6 +236,13 @@ def _writing_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--standalone", action="store_true", help="with LaTeX: a whole document, not a fragment")
     parser.add_argument("-o", "--output", metavar="FILE", help="write to a file")
     parser.add_argument("--force", action="store_true", help="replace a file even if somebody edited it")
+
+
+def _port(text: str) -> int:
+    number = int(text) if re.fullmatch("[0-9]{1,5}", text) else 65536
+    if number > 65535:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no port: a whole number from 0 to 65535 is needed")
+    return number
 
 
 def _positive(text: str) -> int:

@@ -59,7 +59,7 @@ def page(
         if progress:
             progress(number, len(shown), _TITLES[part])
         made[part] = make[part]()
-    script, style = verbatim("html/page.js"), verbatim("html/page.css")
+    script, style = _files()
     found = derivation.model
     return fill(
         "html/page.html.j2",
@@ -81,6 +81,16 @@ def _exists(part: str, derivation: Derivation) -> bool:
     """Whether a model has a part: without an objective there is nothing to check the gradient of, and no second derivative."""
     minimizes = derivation.model.objective is not None and bool(derivation.model.parameters)
     return minimizes or part not in ("check", "second")
+
+
+def hashes() -> tuple[str, str]:
+    """The hashes of the page's script and style, as a policy names them."""
+    script, style = _files()
+    return _hash(script), _hash(style)
+
+
+def _files() -> tuple[str, str]:
+    return verbatim("html/page.js"), verbatim("html/page.css")
 
 
 def _hash(content: str) -> str:

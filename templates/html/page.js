@@ -101,6 +101,22 @@
       setTimeout(() => { button.textContent = words; }, 1500);
     });
 
+  // ---------------------------------------------------------------- within another page: what is chosen outlives an edit
+
+  if (parent !== window) {
+    const tell = () => parent.postMessage({ ...body.dataset, top: scrollY }, "*");
+    addEventListener("scroll", tell, { passive: true });
+    addEventListener("change", tell);
+    addEventListener("message", ({ source, data }) => {
+      if (source !== parent) return;
+      for (const name of ["form", "notation"]) {
+        const input = document.querySelector(`input[name="${name}"][value="${CSS.escape(String(data[name]))}"]`);
+        if (input) { input.checked = true; body.dataset[name] = input.value; }
+      }
+      scrollTo(0, Number(data.top) || 0);
+    });
+  }
+
   // ---------------------------------------------------------------- paper
 
   let opened = [];
