@@ -55,7 +55,7 @@ class Setting:
 
 
 @lru_cache(maxsize=4096)
-def setting(latex: str, size: float = SIZE) -> Setting:
+def setting(latex: str, size: float) -> Setting:
     """Return LaTeX mathematics as it is set. Raises UsageError where ziamath is not installed."""
     tree = _ziamath().Latex(latex, size=size, margin=0).svgxml()
     left, top, width, height = (float(x) for x in tree.get("viewBox").split())

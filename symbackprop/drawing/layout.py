@@ -109,10 +109,10 @@ def _quiet() -> Iterator[None]:
 
 def size(vertex: Vertex) -> tuple[float, float]:
     """The width and height of a vertex's box: its lines below each other, its number at their right."""
-    lines = [setting(line.latex) for line in vertex.lines]
+    lines = [setting(line.latex, SIZE) for line in vertex.lines]
     wide, high = max(line.width for line in lines), sum(line.height for line in lines) + LEADING * (len(lines) - 1)
     right = GAP + setting(number_label(vertex), SMALL).width if vertex.number else 0
-    extra = GAP + setting(times_label(vertex.times)).width if vertex.times > 1 else 0
+    extra = GAP + setting(times_label(vertex.times), SIZE).width if vertex.times > 1 else 0
     slant = max(high, SIZE) * 0.8 if vertex.kind in ("input", "target", "direction") else 0  # of round ends
     return math.ceil(wide + right + extra + slant + 2 * PADDING), math.ceil(max(high, SIZE) + 2 * PADDING)
 

@@ -48,9 +48,9 @@ class _Svg:
 
     def _node(self, number: int, vertex: Vertex) -> dict[str, str]:
         box = self._moved(self.placed.boxes[vertex.key])
-        lines = [setting(line.latex) for line in vertex.lines]
+        lines = [setting(line.latex, SIZE) for line in vertex.lines]
         number_width = GAP + setting(number_label(vertex), SMALL).width if vertex.number else 0
-        times_width = GAP + setting(times_label(vertex.times)).width if vertex.times > 1 else 0
+        times_width = GAP + setting(times_label(vertex.times), SIZE).width if vertex.times > 1 else 0
         wide = max(line.width for line in lines)
         left = box.x - (wide + number_width + times_width) / 2
         y = box.y - (sum(line.height for line in lines) + LEADING * (len(lines) - 1)) / 2
@@ -74,7 +74,7 @@ class _Svg:
     def _frame(self, times: int, box: Box) -> dict[str, str]:
         moved = self._moved(box)
         label = times_label(times)
-        place = (moved.left + moved.width - setting(label).width - 8, moved.top + 4)
+        place = (moved.left + moved.width - setting(label, SIZE).width - 8, moved.top + 4)
         return {
             "x": _number(moved.left), "y": _number(moved.top), "width": _number(moved.width), "height": _number(moved.height),
             "label": self._put(label, SIZE, *place),

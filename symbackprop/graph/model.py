@@ -116,3 +116,8 @@ class Model:
     def parameters(self) -> tuple[str, ...]:
         """The names of the parameters, in order of declaration."""
         return tuple(declaration.name for declaration in self.leaves_of_kind("parameter"))
+
+    @property
+    def minimizes(self) -> bool:
+        """Whether there is an objective and something to minimize it by: a gradient to check, and second derivatives."""
+        return self.objective is not None and bool(self.parameters)

@@ -49,11 +49,6 @@ class Contents:
         """What training and prediction cost, for the sizes of the model."""
         return Report(self.derivation.footprint(), {})
 
-    @property
-    def minimizes(self) -> bool:
-        """Whether there is a gradient of an objective to check, and second derivatives."""
-        return self.derivation.model.objective is not None and bool(self.derivation.model.parameters)
-
     @cached_property
     def proof(self) -> CheckReport:
         """The kernel's gradients against routes that share no code with the rules."""

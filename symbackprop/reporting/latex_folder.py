@@ -26,7 +26,7 @@ def latex_folder(contents: Contents) -> dict[str, str]:
     files["footprint.tex"] = documents.latex(contents.footprint)
     sections = [(heading, name) for name, (heading, _) in forms.items()]
     sections += [("Graph", "graph.tex"), ("Memory and arithmetic", "footprint.tex")]
-    if contents.minimizes:
+    if contents.derivation.model.minimizes:
         files["check.tex"] = _check(contents)
         files["second.tex"] = latex(
             contents.second, notation=contents.notation, first_order=False, more=contents.growth.latex()

@@ -44,7 +44,7 @@ def page(
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
         raise UsageError(f"a page has no part {unknown[0]!r}; there are {', '.join(PARTS)}")
-    shown = [part for part in PARTS if part in parts and _exists(part, derivation)]
+    shown = [part for part in PARTS if part in parts and (derivation.model.minimizes or part not in ("check", "second"))]
     make: dict[str, Callable[[], str]] = {
         "model": lambda: sections.model(derivation),
         "equations": lambda: equations(derivation),
@@ -75,12 +75,6 @@ def page(
         beside=[(part, _TITLES[part], made[part]) for part in shown if part in _WORKBENCH[1:]],
         after=[(part, _TITLES[part], made[part]) for part in shown if PARTS.index(part) > PARTS.index(_WORKBENCH[-1])],
     )  # fmt: skip
-
-
-def _exists(part: str, derivation: Derivation) -> bool:
-    """Whether a model has a part: without an objective there is nothing to check the gradient of, and no second derivative."""
-    minimizes = derivation.model.objective is not None and bool(derivation.model.parameters)
-    return minimizes or part not in ("check", "second")
 
 
 def hashes() -> tuple[str, str]:

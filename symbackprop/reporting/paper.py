@@ -35,8 +35,8 @@ def paper(contents: Contents) -> bytes:
         equations=equations,
         footprint=documents.typst(footprint),
         plots=["plot"] if "plot" in inputs else [],
-        second=[_second(contents)] if contents.minimizes else [],
-        proofs=[(words(contents.proof.summary), _table(HEADINGS, contents))] if contents.minimizes else [],
+        second=[_second(contents)] if contents.derivation.model.minimizes else [],
+        proofs=[(words(contents.proof.summary), _table(HEADINGS, contents))] if contents.derivation.model.minimizes else [],
     )
     return typeset(typst_document(contents.title, body), inputs)
 

@@ -21,7 +21,7 @@ from pypdf import PdfReader
 from symbackprop.cli import run
 from symbackprop.drawing import LEVELS, Drawing, draw
 from symbackprop.drawing.drawing import FORMS, TEXTS
-from symbackprop.drawing.glyphs import SMALL, setting
+from symbackprop.drawing.glyphs import SIZE, SMALL, setting
 from symbackprop.drawing.layout import number_label
 from symbackprop.drawing.svg import MARGIN
 from symbackprop.errors import UsageError
@@ -64,12 +64,12 @@ def test_what_is_written_in_a_box_lies_within_it(name: str) -> None:
     for group, vertex in zip(groups, found.diagram.vertices, strict=True):
         box = found.layout.boxes[vertex.key]
         left, top = box.left + MARGIN, box.top + MARGIN
-        widths = [setting(line.latex).width for line in vertex.lines]
-        heights = [setting(line.latex).height for line in vertex.lines]
+        widths = [setting(line.latex, SIZE).width for line in vertex.lines]
+        heights = [setting(line.latex, SIZE).height for line in vertex.lines]
         places = [re.findall(r"-?[\d.]+", use.get("transform", "")) for use in group.iter(f"{SPACE}use")]
         assert len(places) == len(widths) + bool(vertex.number) + (vertex.times > 1)
         for (x, y), latex in zip(places, [line.latex for line in vertex.lines], strict=False):
-            own = setting(latex)
+            own = setting(latex, SIZE)
             assert left < float(x) + own.left and float(x) + own.left + own.width < left + box.width
             assert top < float(y) + own.top and float(y) + own.top + own.height < top + box.height
         if vertex.number:
