@@ -18,6 +18,7 @@ from symbackprop.functions.scalar_rules import is_reversed, tidy
 from symbackprop.graph.equalities import axis_order, components, exchangeable, separate_repeated, without_equalities
 from symbackprop.graph.fusion import arranged, fused
 from symbackprop.graph.nodes import (
+    Collective,
     Contraction,
     Coordinate,
     Indicator,
@@ -34,7 +35,7 @@ from symbackprop.graph.ordering import Factor, numbered, order_key, reading
 from symbackprop.graph.sizes import Shape, Size, differ, exact, format_shape
 
 __all__ = [
-    "Factor", "add", "constant", "contract", "coordinate", "indicator", "is_constant", "leaf", "matrix_function",
+    "Factor", "add", "collective", "constant", "contract", "coordinate", "gathered", "indicator", "is_constant", "leaf", "matrix_function",
     "pointwise", "reduction", "scale", "split_product", "terms_of", "transpose", "with_operands",
 ]  # fmt: skip
 
@@ -210,6 +211,17 @@ def reduction(kind: str, operand: Node, labels: Labels, rank: int, sizes: Sequen
     renamed = tuple(order.get(label, label) for label in labels)
     summed = tuple(sizes[label] for label in order)
     return Reduction((kind, summed), (operand,), (renamed,), tuple(sizes[:rank]))
+
+
+def collective(kind: str, groups: Sequence[str], operand: Node) -> Node:
+    """Return the ``sum``, ``max``, ``logsumexp`` or ``norm`` of a value over the workers of these splits, entry by entry."""
+    return Collective((kind, tuple(groups), None), (operand,), (tuple(range(operand.rank)),), operand.shape)
+
+
+def gathered(group: str, operand: Node, position: int, size: Size) -> Node:
+    """Return the whole of a value of which the workers of a split hold parts of one axis, whose ``size`` together is given."""
+    shape = (*operand.shape[:position], size, *operand.shape[position + 1 :])
+    return Collective(("gather", (group,), position), (operand,), (tuple(range(operand.rank)),), shape)
 
 
 # ---------------------------------------------------------------- contractions
@@ -455,4 +467,6 @@ def with_operands(node: Node, operands: Sequence[Node]) -> Node:
         return matrix_function(node.kind, operands[0])
     if isinstance(node, Indicator):
         return indicator(node.relation, node.condition, node.shape, factors)
+    if isinstance(node, Collective):
+        return Collective(node.payload, tuple(operands), node.labels, node.shape)
     return node

@@ -53,13 +53,14 @@ def evaluate(
                 if node not in computed:
                     operands = [computed[operand] for operand in node.operands]
                     computed[node] = (
-                        known[node.name] if isinstance(node, Leaf) else _value(node, operands, sizes, dtype)
+                        known[node.name] if isinstance(node, Leaf) else value_of(node, operands, sizes, dtype)
                     )
             known[equation.name] = computed[equation.node]
     return {equation.name: known[equation.name] for equation in graph.equations}
 
 
-def _value(node: Node, operands: list[Array], sizes: Mapping[str, int], dtype: Any) -> Array:
+def value_of(node: Node, operands: list[Array], sizes: Mapping[str, int], dtype: Any) -> Array:
+    """Return the value of a node that is no leaf, from those of its operands."""
     shape = tuple(size_value(size, sizes) for size in node.shape)
     if isinstance(node, Pointwise):
         known: dict[sympy.Basic, Any] = {

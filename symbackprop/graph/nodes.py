@@ -219,6 +219,33 @@ class MatrixFunction(Node):
         return self.payload[0]
 
 
+class Collective(Node):
+    """What workers that hold parts of a value know together, the same on each of them.
+
+    payload: (kind, groups, position): groups are the names of the splits over whose workers it goes. ``sum``, ``max``,
+    ``logsumexp`` and ``norm`` combine a value of each worker entry by entry; ``gather`` puts the parts of the axis ``position``
+    (None for the other kinds) one behind the other. One operand. It has no derivative: a graph is derived, then split.
+    """
+
+    __slots__ = ()
+    family = "collective"
+
+    @property
+    def kind(self) -> str:
+        """The kind, see above."""
+        return self.payload[0]
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The names of the splits."""
+        return self.payload[1]
+
+    @property
+    def position(self) -> int | None:
+        """The axis that is gathered."""
+        return self.payload[2]
+
+
 _arguments: list[sympy.Symbol] = []
 _axes: list[sympy.Symbol] = []
 

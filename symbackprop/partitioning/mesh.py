@@ -1,0 +1,114 @@
+"""The workers: which axes are split, into how many parts, and what each worker holds of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+
+from symbackprop.errors import UsageError
+from symbackprop.graph.model import Model
+from symbackprop.graph.sizes import Size, dimension
+
+
+@dataclass(frozen=True)
+class Split:
+    """A dimension in parts. ``part`` and ``first`` name the sizes of a worker's own: how many positions it holds, and which is
+    its first, counted from 1.
+    """
+
+    name: str
+    parts: int
+    part: str
+    first: str
+
+    @property
+    def size(self) -> Size:
+        """The size of the dimension."""
+        return dimension(self.name)
+
+    @property
+    def own(self) -> Size:
+        """The number of positions that a worker holds."""
+        return dimension(self.part)
+
+    @property
+    def start(self) -> Size:
+        """The first position that a worker holds, counted from 0."""
+        return dimension(self.first) - 1
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """Workers in a grid, an axis of it for each split; the workers are numbered with the last axis running fastest."""
+
+    splits: tuple[Split, ...]
+
+    @property
+    def workers(self) -> int:
+        """How many workers there are."""
+        return prod(split.parts for split in self.splits)
+
+    def split(self, name: str) -> Split:
+        """The split of a dimension."""
+        return next(split for split in self.splits if split.name == name)
+
+    def place(self, rank: int) -> dict[str, int]:
+        """Where a worker stands in the grid, by the names of the splits."""
+        places = list(product(*[range(split.parts) for split in self.splits]))
+        return dict(zip([split.name for split in self.splits], places[rank], strict=True))
+
+    def peers(self, rank: int, groups: Sequence[str]) -> list[int]:
+        """The workers that stand where this one does but for the named splits, itself among them, in order."""
+        own = self.place(rank)
+        return [
+            other for other in range(self.workers)
+            if all(place == own[name] or name in groups for name, place in self.place(other).items())
+        ]  # fmt: skip
+
+    def sizes(self, rank: int, sizes: Mapping[str, int]) -> dict[str, int]:
+        """The sizes that hold for a worker: all of the model's, and what it holds of those that are split."""
+        found = dict(sizes)
+        for split in self.splits:
+            start, count = block(sizes[split.name], split.parts, self.place(rank)[split.name])
+            found |= {split.part: count, split.first: start + 1}
+        return found
+
+    def refuse_empty(self, sizes: Mapping[str, int]) -> None:
+        """Raise UsageError where a worker would hold nothing of a dimension."""
+        for split in self.splits:
+            if split.name in sizes and split.parts > sizes[split.name]:
+                raise UsageError(
+                    f"{split.name} = {sizes[split.name]} cannot be split into {split.parts} parts: a worker would hold nothing of it"
+                )
+
+
+def block(size: int, parts: int, number: int) -> tuple[int, int]:
+    """The first position and the number of positions of a part; the first parts have one more where it does not come out even."""
+    count, rest = divmod(size, parts)
+    return number * count + min(number, rest), count + (number < rest)
+
+
+def make_mesh(model: Model, splits: Mapping[str, int]) -> Mesh:
+    """Return the mesh that splits these dimensions of a model.
+
+    Raises UsageError for a dimension that the model does not have, and where a worker would hold nothing of one.
+    """
+    taken, made = set(model.dimensions), []
+    for name, parts in splits.items():
+        if name not in model.dimensions:
+            raise UsageError(f"there is no dimension {name[:80]} to split; there are {', '.join(model.dimensions)}")
+        if parts < 1:
+            raise UsageError(f"{name}={parts}: a dimension is split into 1 part or more")
+        names = []
+        for ending in ("p", "first"):
+            wish = f"{name}_{ending}"
+            while wish in taken:
+                wish += "p"
+            taken.add(wish)
+            names.append(wish)
+        made.append(Split(name, parts, *names))
+    mesh = Mesh(tuple(made))
+    mesh.refuse_empty({name: size for name, size in model.dimensions.items() if size is not None})
+    return mesh
