@@ -89,7 +89,7 @@ class Footprint:
             return number.get(value, entered.get(value, 0))
 
         saved = use.saved(self.plan)
-        parameters = {leaf.name: sympy.Mul(*leaf.shape) for leaf in self.model.leaves_of_kind("parameter")}
+        parameters = {leaf.name: sympy.Mul(*leaf.shape) for leaf in derived.graph.declarations if leaf.kind == "parameter"}
         result = []
         for k in range(max(number.values(), default=0) + 1):
             equations = [equation for equation in derived.forward if number[equation.name] == k]
@@ -114,7 +114,8 @@ class Footprint:
     @cached_property
     def parameters(self) -> sympy.Expr:
         """The number of parameters."""
-        return sympy.Add(*[sympy.Mul(*leaf.shape) for leaf in self.model.leaves_of_kind("parameter")])
+        declared = self.plan.derived.graph.declarations
+        return sympy.Add(*[sympy.Mul(*leaf.shape) for leaf in declared if leaf.kind == "parameter"])
 
     @cached_property
     def given_bytes(self) -> sympy.Expr:

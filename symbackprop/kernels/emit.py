@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
 
 from symbackprop import __version__
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.graph.nodes import Leaf
-from symbackprop.graph.sizes import Shape, Size
+from symbackprop.graph.sizes import Shape, Size, dimension
 from symbackprop.kernels.hessian import parts
 from symbackprop.kernels.identifiers import Identifiers
 from symbackprop.kernels.initial import initial_values
@@ -24,31 +29,45 @@ from symbackprop.render.writer import Writer
 from symbackprop.writing import sealed
 
 
+@dataclass(frozen=True)
+class Workers:
+    """What a module for several workers must know of them.
+
+    splits are the name of a dimension, its parts, and the names of a worker's number of positions and of its first one; layouts
+    say for each axis of the tensors that are given and returned along which split a worker holds a part of it.
+    """
+
+    splits: tuple[tuple[str, int, str, str], ...]
+    layouts: Mapping[str, tuple[str | None, ...]]
+
+
 def generate_source(
-    derived: DerivedGraph, *, checkpoint: int | None = None, example: DerivedGraph | None = None
+    derived: DerivedGraph, *, checkpoint: int | None = None, example: DerivedGraph | None = None,
+    workers: Workers | None = None,
 ) -> str:
     """Return the text of the NumPy module of a derivation over the batch: byte-identical for the same one on any machine.
 
     Where the derivation has products, the module has too; with the same derivation per example (``example``) it also has the
-    whole matrix. ``checkpoint`` is that of `make_plan`.
+    whole matrix. ``checkpoint`` is that of `make_plan`. ``workers`` are those that a derivation with collectives is for.
     """
     plan = make_plan(derived, checkpoint)
     found = [(part.names, _Emitter(part.plan.derived, part.plan)) for part in parts(example, plan)] if example else None
-    return _Emitter(derived, plan).module(_note(checkpoint), found)
+    return _Emitter(derived, plan, workers).module(_note(checkpoint), found)
 
 
 class _Emitter:
-    def __init__(self, derived: DerivedGraph, plan: Plan) -> None:
-        self.derived, self.plan, self.model = derived, plan, derived.model
+    def __init__(self, derived: DerivedGraph, plan: Plan, workers: Workers | None = None) -> None:
+        self.derived, self.plan, self.model, self.workers = derived, plan, derived.model, workers
         self.names = Identifiers()
         self.statements = Statements(plan, self.names)
         self.numbers, self.variables = self.statements.numbers, self.statements.variables
         self.writer = Writer(derived)
-        self.dimensions = sorted({s.name for size in self._all_sizes() for s in size.free_symbols})
+        symbols = {symbol for size in self._all_sizes() for symbol in size.free_symbols}
+        self.dimensions = sorted(symbol.name for symbol in symbols if symbol == dimension(symbol.name))
 
     def _all_sizes(self) -> list[Size]:
         sizes = [size for op in self.plan.operations for size in op.shape]
-        sizes += [op.details["value"] for op in self.plan.operations if op.kind in ("number", "fill")]
+        sizes += [size for op in self.plan.operations for size in _expressions(op.details.values())]
         return sizes + [side for pair in self.derived.graph.constraints for side in pair]
 
     # ------------------------------------------------------------ the module
@@ -68,14 +87,14 @@ class _Emitter:
         if matrix is not None:
             functions.append({"name": "hessian", "lines": []})
         helpers = sorted({name for emitter in (self, *[e for _, e in matrix or ()]) for name in emitter._helpers()})
-        body = fill(
-            "numpy/module.py.j2",
+        own = {name for _, _, *names in self.workers.splits for name in names} if self.workers else set()
+        values = dict(
             title=_docstring(self.model.title or self.model.name),
             model_text=[_docstring(line) for line in (self.model.source or source(self.model)).splitlines()],
             version=__version__,
             note=note,
             declared=[self._declared(leaf) for leaf in self.derived.graph.declarations],
-            defaults=[(repr(name), size) for name, size in sorted(self.model.dimensions.items()) if size is not None],
+            defaults=[(repr(k), size) for k, size in sorted(self.model.dimensions.items()) if size is not None and k not in own],
             hypers=[
                 (repr(name), repr(None if v is None else float(v))) for name, v in self.model.hyper_defaults.items()
             ],
@@ -97,7 +116,31 @@ class _Emitter:
             matrix=None if matrix is None else [e._part(k) for k, (_, e) in enumerate(matrix, start=1)],
             tables=_tables(matrix or []),
         )
+        workers = self._workers()
+        body = fill("numpy/module.py.j2", **values, workers=workers)
+        if workers is not None:  # each worker tells the others the digest of what it runs
+            workers["digest"] = repr(hashlib.sha256(body.encode()).hexdigest()[:16])
+            body = fill("numpy/module.py.j2", **values, workers=workers)
         return sealed(body, "#")
+
+    def _workers(self) -> dict[str, object] | None:
+        """What the module says of the workers; None for one that runs alone."""
+        if self.workers is None:
+            return None
+        alone = [(name,) for name, *_ in self.workers.splits]
+        met = [op.details["groups"] for op in self.plan.operations if op.kind in ("all_reduce", "all_gather")]
+        return {
+            "splits": [(repr(name), parts, *map(repr, own)) for name, parts, *own in self.workers.splits],
+            "layouts": [(repr(name), repr(layout)) for name, layout in self.workers.layouts.items()],
+            "groups": [repr(group) for group in sorted({*alone, *met})],
+            "sizes": repr(tuple(self._told())),
+            "digest": "None",
+        }
+
+    def _told(self) -> list[str]:
+        """The dimensions that a worker reads from its arrays."""
+        axes = [size for leaf in self.derived.graph.declarations for size in leaf.shape]
+        return sorted({size.name for size in axes if size.is_Symbol})
 
     def _part(self, number: int) -> dict[str, object]:
         """The function of one block or diagonal of the matrix."""
@@ -152,10 +195,18 @@ class _Emitter:
         ]
         if any(op.kind == "lowest" for op in self.plan.operations):
             lines.append(f"{owner}.lowest = np.finfo(dtype).min")
+        for bucket in self.plan.buckets:
+            flat = f"{owner}.{self.variables.bucket_name(bucket)}"
+            members = [(self.plan.array_of[member], member.shape) for member in bucket.members]
+            names = [f"{owner}.{self.variables.of_array(array, shape)}" for array, shape in members]
+            lines.append(f"{flat} = np.empty({self.numbers.size(bucket.entries)}, dtype)")
+            lines.append(f"{_tuple(names)} = _cut({flat}, {_tuple([self._shape(shape) for _, shape in members])})")
+        together = {self.plan.array_of[member] for bucket in self.plan.buckets for member in bucket.members}
         for array in self.plan.arrays:
             if array.loop is None:
                 (shape, name), *others = self.variables.forms(array)
-                lines.append(f"{owner}.{name} = np.empty({self._shape(shape)}, {self._dtype(array)})")
+                if array not in together:
+                    lines.append(f"{owner}.{name} = np.empty({self._shape(shape)}, {self._dtype(array)})")
                 lines += [f"{owner}.{other} = _part({owner}.{name}, {self._shape(form)})" for form, other in others]
         sizes = [
             f"_rows({self.numbers.size(loop.length)}, {self._bytes(self.plan.row_width(loop))}) * ({self._bytes(width)})"
@@ -263,6 +314,15 @@ def equation_of_lines(source: str, derived: DerivedGraph) -> list[str]:
             current = ""
         found.append(current)
     return found
+
+
+def _expressions(values: Iterable[Any]) -> Iterator[Size]:
+    """The expressions among some values, and within tuples of them."""
+    for value in values:
+        if isinstance(value, sympy.Expr):
+            yield value
+        elif isinstance(value, tuple):
+            yield from _expressions(value)
 
 
 def _words(lines: list[str]) -> frozenset[str]:

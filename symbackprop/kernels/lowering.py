@@ -10,6 +10,7 @@ import sympy
 
 from symbackprop.graph.build import transpose
 from symbackprop.graph.nodes import (
+    Collective,
     Contraction,
     Coordinate,
     Indicator,
@@ -22,6 +23,7 @@ from symbackprop.graph.nodes import (
 )
 from symbackprop.graph.sizes import Shape, Size
 from symbackprop.graph.walk import topological
+from symbackprop.kernels.collectives import CollectiveLowering
 from symbackprop.kernels.contraction import ContractionLowering
 from symbackprop.kernels.layout import as_it_lies, common_order
 from symbackprop.kernels.operations import Operation
@@ -40,6 +42,7 @@ class Lowering:
         self._made: dict[tuple[Any, ...], Operation] = {}
         self.contraction = ContractionLowering(self, default_sizes)
         self.pointwise, self.reductions = PointwiseLowering(self), ReductionLowering(self)
+        self.collectives = CollectiveLowering(self)
 
     def add(
         self, kind: str, operands: Sequence[Operation], shape: Shape, storage: str, dtype: str = "float", **details: Any
@@ -104,6 +107,8 @@ class Lowering:
             return self.contraction.indicator(node)
         if isinstance(node, Coordinate):
             return self.add("coordinate", (), node.shape, "constant")
+        if isinstance(node, Collective):
+            return self.collectives.lower(node)
         assert isinstance(node, MatrixFunction)
         return self.add(node.kind, (self.of(node.operands[0]),), node.shape, "fresh")
 

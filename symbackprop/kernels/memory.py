@@ -14,7 +14,7 @@ from symbackprop.graph.sizes import Shape, Size
 from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.schedule import ELEMENTWISE, Loop, Step, operations_of, reads_rows
 
-IN_PLACE = ELEMENTWISE - {"greater", "greater_equal", "equal", "logical_not", "copy", "erf"} | {"add_at_class"}
+IN_PLACE = ELEMENTWISE - {"greater", "greater_equal", "equal", "logical_not", "copy", "erf"} | {"add_at_class", "all_reduce", "summed"}
 """Operations that may write over an operand: any of them, but only the first where they change a few of its entries."""
 
 FIRST_ONLY = frozenset(("add_at_class", "replace"))
@@ -53,10 +53,13 @@ class _Cell:
     ended: Loop | None = None
 
 
-def assign(steps: Sequence[Step], pinned: frozenset[Operation], until: dict[Operation, int]) -> dict[Operation, Array]:
+def assign(
+    steps: Sequence[Step], pinned: frozenset[Operation], until: dict[Operation, int], alone: frozenset[Operation] = frozenset()
+) -> dict[Operation, Array]:
     """Give each result of the workspace its array.
 
-    pinned results keep theirs to the end of the call, those in ``until`` at least up to the end of that step.
+    pinned results keep theirs to the end of the call, those in ``until`` at least up to the end of that step; with those that
+    stand ``alone`` nothing shares an array but what is written over them.
     """
     place = {op: (s, k) for s, step in enumerate(steps) for k, op in enumerate(operations_of(step))}
     last: dict[Operation, tuple[int, int]] = {}
@@ -72,9 +75,11 @@ def assign(steps: Sequence[Step], pinned: frozenset[Operation], until: dict[Oper
     arrays: dict[Operation, Array] = {}
     pool = _Pool()
     for cell in sorted(cells, key=lambda cell: cell.first):
-        kept = any(value in pinned for value in cell.values)
+        own = any(value in alone for value in cell.values)
+        kept = own or any(value in pinned for value in cell.values)
         array = (None if kept else pool.take(cell)) or Array(_shape(cell), cell.values[0].dtype, cell.loop)
-        pool.put(cell, array)
+        if not own:
+            pool.put(cell, array)
         array.values += cell.values
         arrays.update(dict.fromkeys(cell.values, array))
     return arrays

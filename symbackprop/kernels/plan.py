@@ -9,6 +9,7 @@ import sympy
 
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.graph.sizes import Shape, Size
+from symbackprop.kernels.buckets import Bucket, with_buckets
 from symbackprop.kernels.lowering import Lowering
 from symbackprop.kernels.memory import Array, assign
 from symbackprop.kernels.operations import Operation
@@ -34,7 +35,8 @@ class Plan:
     """What a kernel does, before any of it is written down; footprint and arithmetic are read from it too.
 
     steps are in order; objective, outputs, gradients and products are the operations whose results are returned; array_of
-    says which array of the workspace holds a result.
+    says which array of the workspace holds a result. buckets are the sums over workers that are taken together, each on arrays
+    that lie behind one another.
     """
 
     derived: DerivedGraph
@@ -44,6 +46,7 @@ class Plan:
     gradients: Mapping[str, Operation]
     products: Mapping[str, Operation]
     array_of: Mapping[Operation, Array]
+    buckets: tuple[Bucket, ...] = ()
 
     @property
     def operations(self) -> list[Operation]:
@@ -152,12 +155,14 @@ def make_plan(derived: DerivedGraph, checkpoint: int | None = None) -> Plan:
     operations = _alive(lowering.operations, ends)
     if checkpoint is not None:
         operations = recompute_layers(operations, derived, checkpoint)
-    steps = tuple(with_loops(recompute_cheap(operations, derived.reversed), sizes))
+    operations, buckets = with_buckets(recompute_cheap(operations, derived.reversed), derived, sizes)
+    steps = tuple(with_loops(operations, sizes))
     plan = Plan(derived, steps, objective, outputs, gradients, products, {})
     _, forward = plan.needed(outputs.values())
     end = max((k for k, step in enumerate(steps) if any(op in forward for op in operations_of(step))), default=0)
-    arrays = assign(steps, frozenset(results), dict.fromkeys(outputs.values(), end))
-    return replace(plan, array_of=arrays)
+    together = frozenset(member for bucket in buckets for member in bucket.members)
+    arrays = assign(steps, frozenset(results), dict.fromkeys(outputs.values(), end), together)
+    return replace(plan, array_of=arrays, buckets=tuple(buckets))
 
 
 def _alive(operations: list[Operation], ends: list[Operation]) -> list[Operation]:

@@ -318,6 +318,31 @@ class Statements:
     def _write_cofactor(self, operation: Operation, name: str) -> list[str]:
         return [f"{name} = _cofactor({self.expression(operation.operands[0])})"]
 
+    # ------------------------------------------------------------ where workers meet
+
+    def _write_all_reduce(self, operation: Operation, name: str) -> list[str]:
+        group, function = repr(operation.details["groups"]), f"MPI.{operation.details['function']}"
+        if operation.storage == "scalar":
+            return [f"{name} = _workers.number({self.expression(operation.operands[0])}, {group}, {function}, w.dtype)"]
+        return [*self._filled(operation, name), f"_workers.reduce({name}, {group}, {function})"]
+
+    def _write_start_sum(self, operation: Operation, name: str) -> list[str]:
+        bucket = operation.details["bucket"]
+        parts = [line for member in bucket.members for line in self._filled(member, self.variables.of(member))]
+        return [*parts, f"{name} = _workers.start_sum(w.{self.variables.bucket_name(bucket)}, {bucket.groups!r})"]
+
+    def _write_end_sum(self, operation: Operation, name: str) -> list[str]:
+        return [f"{self.expression(operation.operands[0])}.Wait()"]
+
+    def _write_summed(self, operation: Operation, name: str) -> list[str]:
+        return []
+
+    def _write_all_gather(self, operation: Operation, name: str) -> list[str]:
+        part, *room = operation.operands
+        flat = self.out(room[0]) if room else "None"
+        place = f"{operation.details['groups']!r}, {operation.details['axis']}, {self.out(operation)}, {flat}"
+        return [f"{name} = _workers.gather({self.expression(part)}, {place})"]
+
     # ------------------------------------------------------------ index maps
 
     def _write_take(self, operation: Operation, name: str) -> list[str]:

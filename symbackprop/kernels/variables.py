@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from symbackprop.graph.sizes import Shape
+from symbackprop.kernels.buckets import Bucket
 from symbackprop.kernels.identifiers import Identifiers
 from symbackprop.kernels.memory import Array
 from symbackprop.kernels.operations import Operation
@@ -34,6 +35,7 @@ class Variables:
             array = plan.array_of.get(operation)
             if array is not None:
                 self._forms.setdefault(array, {}).setdefault(operation.shape, self._variable[operation])
+        self._buckets = {bucket: names.fresh(f"bucket_{number}") for number, bucket in enumerate(plan.buckets, start=1)}
         self._loops = {loop: names.fresh(f"blocks_{number}") for number, loop in enumerate(plan.loops, start=1)}
 
     def _share(self, operation: Operation) -> None:
@@ -72,6 +74,10 @@ class Variables:
     def forms(self, array: Array) -> list[tuple[Shape, str]]:
         """The shapes an array of the workspace is seen in, with their attributes, the largest first."""
         return list(self._forms[array].items())
+
+    def bucket_name(self, bucket: Bucket) -> str:
+        """The attribute of the flat array of a bucket."""
+        return self._buckets[bucket]
 
     def loop_name(self, loop: Loop) -> str:
         """The attribute that holds the blocks of a loop."""

@@ -6,8 +6,8 @@ from typing import Protocol
 
 import sympy
 
-from symbackprop.graph.nodes import Labels, Node
-from symbackprop.render.formula import Formula
+from symbackprop.graph.nodes import Collective, Labels, Node
+from symbackprop.render.formula import Call, Formula, Number, Over, Power
 
 Order = tuple[int, ...]
 
@@ -32,3 +32,15 @@ class NodeWriter(Protocol):
 def title(function: type[sympy.Function]) -> str:
     """The printed name of a scalar function."""
     return getattr(function, "title", None) or {"Abs": "abs"}.get(function.__name__, function.__name__)
+
+
+WORKERS = sympy.Symbol("workers", integer=True, positive=True)
+"""How many workers an index such as p_n runs over."""
+
+
+def over_workers(node: Collective, body: Formula) -> Formula:
+    """Write what workers know together of what ``body`` is on each of them: a sum over p, and so on; p_n are those of the split of n."""
+    indices = tuple((f"p_{group}", WORKERS) for group in node.groups)
+    if node.kind == "norm":
+        return Call("sqrt", (Over("sum", indices, Power(body, Number(sympy.Integer(2)))),))
+    return Over(node.kind, indices, body)

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import sympy
 
 from symbackprop.graph.nodes import (
+    Collective,
     Contraction,
     Coordinate,
     Indicator,
@@ -24,7 +25,7 @@ from symbackprop.graph.nodes import (
 from symbackprop.graph.sizes import Shape, Size
 from symbackprop.graph.walk import topological
 from symbackprop.render.build import ONE, add, chain, flip, place_in_product
-from symbackprop.render.forms import NoMatrixForm
+from symbackprop.render.forms import NoMatrixForm, over_workers
 from symbackprop.render.formula import (
     Bracket,
     Call,
@@ -117,6 +118,8 @@ class IndexForm:
             return Bracket(self._condition(node, at))
         if isinstance(node, Coordinate):
             return self.subscript(at[0])
+        if isinstance(node, Collective):
+            return over_workers(node, self.entry(node.operands[0], at, used))
         assert isinstance(node, MatrixFunction)
         return self._matrix_function(node, at)
 

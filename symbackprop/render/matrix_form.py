@@ -14,6 +14,7 @@ from symbackprop.functions import scalar
 from symbackprop.graph.build import transpose as transposed
 from symbackprop.graph.equalities import is_identity
 from symbackprop.graph.nodes import (
+    Collective,
     Contraction,
     Indicator,
     Labels,
@@ -27,7 +28,7 @@ from symbackprop.graph.nodes import (
 )
 from symbackprop.render.build import add, chain, flip, place_in_product, transpose
 from symbackprop.render.chain_form import ChainForm
-from symbackprop.render.forms import NoMatrixForm, Order
+from symbackprop.render.forms import NoMatrixForm, Order, over_workers
 from symbackprop.render.formula import Call, Formula, Identity, Inverse, Norm, Number, Ones, Power, Transpose, parts
 from symbackprop.render.pointwise_form import PointwiseForm
 
@@ -67,6 +68,8 @@ class MatrixForm:
             return Inverse(inner) if node.kind == "inverse" else Call(node.kind, (inner,))
         if isinstance(node, Indicator):
             return self._indicator(node)
+        if isinstance(node, Collective):
+            return over_workers(node, self.of(node.operands[0]))
         raise NoMatrixForm
 
     def _oriented(self, node: Pointwise) -> Formula:
