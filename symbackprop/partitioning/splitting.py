@@ -224,7 +224,7 @@ class Splitter:
             return Part(pointwise(node.expression, aligned, shape), layout, *groups)
         rest = sympy.Add(*groups.pop(frozenset(), []))
         for partial, own in groups.items():
-            made = pointwise(sympy.Add(*own), aligned, shape)
+            made = pointwise(sympy.factor_terms(sympy.Add(*own)), aligned, shape)
             aligned.append((collective("sum", self._in_order(partial), made), tuple(range(node.rank))))
             rest += argument(len(aligned) - 1)
         return Part(pointwise(rest, aligned, shape), layout)
