@@ -226,11 +226,19 @@ def _generate(options: argparse.Namespace) -> int:
     model, curvature = _model(options), _curvature(options)
     if options.order == 1 and curvature != "hessian" and not options.hessian:
         raise UsageError("--gauss-newton and --fisher are products of second derivatives: --order 2")
+    splits = None if options.partition is None else _sizes(options.partition, "--partition")
+    if splits is not None and (options.order == 2 or options.hessian or options.checkpoint is not None):
+        raise UsageError("--partition is for kernels of order 1 without checkpoints")
     with _progress(f"generating {model.name}"):
         derivation = derive(model)
         if options.order == 2 or options.hessian:
             derivation = derivation.products(curvature)
-        source = derivation.source(checkpoint=options.checkpoint, hessian=options.hessian)
+        if splits is not None:
+            from symbackprop.partitioning import mpi_source, split_over
+
+            source = mpi_source(split_over(derivation.batch, splits))
+        else:
+            source = derivation.source(checkpoint=options.checkpoint, hessian=options.hessian)
     if options.output == "-":
         _print(source)
         return DONE
@@ -331,7 +339,7 @@ def _partition(options: argparse.Namespace) -> int:
     form, wrt, splits = _form(options), _names("--wrt", options.wrt), _sizes(options.split, "--split")
     sizes, memory = _sizes(options.sizes), None if options.memory is None else _bytes(options.memory)
     from symbackprop.api import derive
-    from symbackprop.partitioning import PartitionReport, Cost, best, split_over, ways, ways_sheet
+    from symbackprop.partitioning import Cost, PartitionReport, best, split_over, ways, ways_sheet
 
     machine = _machine(options)
     model = _model(options)
@@ -352,6 +360,8 @@ def _partition(options: argparse.Namespace) -> int:
         partition = split_over(derived, splits, sizes, local=options.statistics == "local")
         report = PartitionReport(Cost(partition), sizes, options.dtype, options.optimizer, machine, memory)
         more = report.written(form) + (f"\n{more}" if more else "")
+        if options.plot is not None:
+            _picture(report.plot(), Path(options.plot), options.force)
         content = _rendered(partition.derived, form, options, more=more, member="partition")
     return _deliver(content, form, options)
 
@@ -471,8 +481,17 @@ def _check(options: argparse.Namespace) -> int:
             raise UsageError(f"{options.kernel} cannot be imported: {type(problem).__name__}: {problem}") from None
     with _progress(f"checking {model.name}") as progress:
         report = check(model, seed=options.seed, samples=options.samples, order=options.order, kernel=kernel, progress=progress)
-    _print(report.json() if options.json else report.table)
-    return DONE if report.ok else CHECK_FAILED
+        proof = None
+        if options.partition is not None:
+            from symbackprop.api import derive
+            from symbackprop.partitioning.proof import prove
+
+            proof = prove(derive(model).batch, _sizes(options.partition, "--partition"), options.seed)
+    if options.json:
+        _print(_with_member(report.json(), "partition", proof.json() if proof else ""))
+    else:
+        _print(report.table + (f"\n{proof.summary}" if proof else ""))
+    return DONE if report.ok and (proof is None or proof.ok) else CHECK_FAILED
 
 
 def _report_command(options: argparse.Namespace) -> int:

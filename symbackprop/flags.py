@@ -79,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
         help="2 adds products of second derivatives with a direction (default 1)",
     )  # fmt: skip
     generate.add_argument("--hessian", action="store_true", help="add the whole matrix of second derivatives too; means --order 2")
+    generate.add_argument(
+        "--partition", metavar="n=2,h=4", help="for so many workers that meet through MPI: the parts of each dimension"
+    )
     _curvature_arguments(generate)
     _model_arguments(generate)
     check = command(
@@ -90,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--order", type=_order("1", "2"), metavar="N", default=1, help="2 checks Hessian-vector products too (default 1)"
     )
+    check.add_argument("--partition", metavar="n=2,h=4", help="also compare the workers of this partition with one alone")
     check.add_argument("--kernel", metavar="FILE", help="check this generated module instead of a fresh one")
     check.add_argument("--json", action="store_true", help="print the report as JSON")
     _model_arguments(check)
@@ -234,8 +238,8 @@ def _draw_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _partition_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--workers", type=_positive, metavar="N", help="how many there are (default: as many as --split has parts)")
-    parser.add_argument("--split", metavar="n=2,h=4", default="", help="the parts of each dimension (default: the batch in N parts)")
+    parser.add_argument("--workers", type=_positive, metavar="N", help="how many there are (default: those of --split)")
+    parser.add_argument("--split", metavar="n=2,h=4", default="", help="the parts of each dimension (default: of the batch, N)")
     parser.add_argument(
         "--plan", choices=("auto",), help="list all sensible ways to split over the workers, and take the first that fits --memory"
     )
@@ -249,6 +253,7 @@ def _partition_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bandwidth", metavar="10GB", help="bytes that a worker sends in a second (default 10GB): gives times")
     parser.add_argument("--latency", metavar="10us", help="until a message is there (default 10us): gives times")
     parser.add_argument("--flops", metavar="10T", help="operations of a worker in a second (default 10T): gives times")
+    parser.add_argument("--plot", metavar="FILE", help="draw the memory of a worker by their number, to an .svg, .png or .pdf")
     _writing_arguments(parser)
 
 

@@ -1,4 +1,4 @@
-"""What a worker of a partition costs, read from the plan of its kernel: memory, arithmetic, what it sends, and about how long it takes."""
+"""What a worker of a partition costs, read from the plan of its kernel: memory, arithmetic, messages, and about what time."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ class Cost:
         """
         mesh = self.partition.mesh
         own = {name for split in mesh.splits for name in (split.part, split.first)}
-        whole = {name: size for name, size in self.partition.derived.model.dimensions.items() if size is not None and name not in own}
-        known = {**whole, **sizes}
+        dimensions = self.partition.derived.model.dimensions
+        known = {name: size for name, size in dimensions.items() if size is not None and name not in own} | {**sizes}
         mesh.refuse_empty(known)
         missing = [split.name for split in mesh.splits if split.name not in known]
         local = {} if missing else mesh.sizes(rank, known)

@@ -6,6 +6,7 @@ of one worker where MPI is at hand.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -57,6 +58,11 @@ class Proof:
         )
 
 
+    def json(self) -> str:
+        """The proof for programs."""
+        return json.dumps({"splits": self.splits, "sizes": self.sizes, "errors": self.errors, "ok": self.ok}, ensure_ascii=False)
+
+
 def prove(derived: DerivedGraph, splits: Mapping[str, int], seed: int = 0) -> Proof:
     """Compare a partition of a derivation over the batch with the whole at random sizes, uneven ones if they can be had.
 
@@ -64,14 +70,15 @@ def prove(derived: DerivedGraph, splits: Mapping[str, int], seed: int = 0) -> Pr
     """
     rng = np.random.default_rng(seed)
     make_mesh(derived.model, splits, splits)
-    sizes = _sizes(derived, splits, rng)
+    sizes = sizes_for(derived, splits, rng)
     values: dict[str, Array] = {}
     for declaration in derived.graph.declarations:
         shape = tuple(size_value(size, sizes) for size in declaration.shape)
         if declaration.classes is not None:
             values[declaration.name] = rng.integers(0, size_value(declaration.classes, sizes), shape)
         else:
-            values[declaration.name] = rng.uniform(0.25, 1, shape) * (1 if declaration.kind == "hyper" else rng.choice([-1, 1], shape))
+            signs = 1 if declaration.kind == "hyper" else rng.choice([-1, 1], shape)
+            values[declaration.name] = signs * rng.uniform(0.25, 1, shape)
     whole = evaluate(derived.graph, values, sizes)
     partition = split_over(derived, splits, sizes)
     parts = simulate(partition, values, sizes)
@@ -93,10 +100,10 @@ def difference(found: Array, wanted: Array) -> float:
     return float(np.max(np.abs(found[finite] - wanted[finite]), initial=0)) / scale
 
 
-def _sizes(derived: DerivedGraph, splits: Mapping[str, int], rng: np.random.Generator) -> Sizes:
+def sizes_for(derived: DerivedGraph, splits: Mapping[str, int], rng: np.random.Generator) -> Sizes:
     """Sizes that the equations allow, the split ones a little larger than their parts: of those found, uneven and cheap ones."""
     dimensions = Dimensions(derived.model, derived.graph)
-    found: list[tuple[int, int, Sizes]] = []
+    found: list[tuple[int, int, int, Sizes]] = []
     for attempt in range(ATTEMPTS):
         widest = 4 + attempt // 20
         sizes = {
@@ -105,10 +112,11 @@ def _sizes(derived: DerivedGraph, splits: Mapping[str, int], rng: np.random.Gene
         }
         if dimensions.allows(sizes):
             even = sum(sizes[name] % parts == 0 for name, parts in splits.items())
-            found.append((even, dimensions.cost(sizes), sizes))
+            ones = sum(size == 1 for size in sizes.values())  # they hide mistakes
+            found.append((even, ones, dimensions.cost(sizes), sizes))
             if len(found) == ENOUGH:
                 break
     if not found:
         shown = ", ".join(f"{name}={parts}" for name, parts in splits.items())
         raise UsageError(f"no sizes were found at which {shown} leaves every worker something")
-    return min(found, key=lambda choice: choice[:2])[2]
+    return min(found, key=lambda choice: choice[:3])[3]

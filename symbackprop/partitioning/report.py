@@ -10,18 +10,22 @@ from typing import Any
 import sympy
 
 from symbackprop.errors import SizeError, UsageError
-from symbackprop.footprint import Footprint, footprint_of_derived
+from symbackprop.footprint import Footprint, footprint_of_derived, plot
 from symbackprop.footprint import memory_use as use
-from symbackprop.footprint import plot
 from symbackprop.partitioning.cost import Cost, Machine, Meeting
+from symbackprop.partitioning.parts import split_over
 from symbackprop.partitioning.planning import Way
 from symbackprop.render.sheets import Sheet, Table
 
-RING = "sent: what a worker sends in a ring, 2 (p - 1)/p of a buffer to add it up over p workers, (p - 1) times its part to gather it"
+RING = "sent: by a worker, in a ring: 2 (p - 1)/p of a buffer to add it up over p workers, p - 1 times its part to gather it"
 TIMES = (
     "times: {flops:g} operations, {bandwidth:g} bytes sent a second by each worker, {latency:g} s for a message; computing at full "
     "speed, then meeting, without overlap"
 )
+
+
+COUNTS = (1, 2, 3, 4, 6, 8, 12, 16)
+"""The numbers of workers of a plot."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,8 @@ class PartitionReport:
             smaller = {**self.whole, symbol: -(-examples // k)}
             memory = self.alone.accumulated_bytes(self.whole, k, self.optimizer)
             one(f"one worker, the batch in {k:,} parts", self.alone, smaller, memory, k)
-            one(f"one worker, a batch of {smaller[symbol]:,}", self.alone, smaller, self.alone.training_bytes(smaller, self.optimizer))
+            memory = self.alone.training_bytes(smaller, self.optimizer)
+            one(f"one worker, a batch of {smaller[symbol]:,}", self.alone, smaller, memory)
         return found
 
     def _alternatives_table(self) -> Table:
@@ -182,8 +187,27 @@ class PartitionReport:
         return Table("Beside other ways, for each worker", rows)
 
     def plot(self) -> list[plot.Shape]:
-        """The memory of a worker by the number of workers, for each dimension split alone. Raises SizeError without sizes."""
-        raise NotImplementedError
+        """The bytes of training of a worker by the number of workers, or of parts of the batch. Raises SizeError without sizes.
+
+        For each dimension that is split here, split alone; beside it the batch in parts on one worker, and a batch as small as one.
+        """
+        if self.numbers is None or self.whole is None:
+            raise SizeError(f"{self.missing}: a plot needs numbers")
+        whole, alone, optimizer = self.whole, self.alone, self.optimizer
+        points: dict[str, list[tuple[float, float]]] = {}
+        for split in self.mesh.splits:
+            for parts in (k for k in COUNTS if k <= whole[split.size]):
+                cost = Cost(split_over(self.cost.partition.whole, {split.name: parts}, self.sizes))
+                numbers = cost.numbers(self.sizes, self.dtype)
+                points.setdefault(f"{split.name} split", []).append((parts, cost.memory(numbers, optimizer)))
+        if alone.model.batch is not None:
+            batch = sympy.Symbol(alone.model.batch, integer=True, positive=True)
+            counts = [k for k in COUNTS if k <= whole[batch]]
+            points["batch in parts"] = [(k, alone.accumulated_bytes(whole, k, optimizer)) for k in counts]
+            points["smaller batch"] = [
+                (k, alone.training_bytes({**whole, batch: -(-whole[batch] // k)}, optimizer)) for k in counts
+            ]
+        return plot.curves(points, f"{alone.model.name}: bytes of training of a worker", "workers, or parts of the batch")
 
     # ------------------------------------------------------------ for programs
 
@@ -244,7 +268,7 @@ def best(ways: Sequence[Way], memory: int | None) -> Way:
     fitting = [way for way in ways if memory is None or way.memory <= memory]
     if not fitting:
         least = min(ways, key=lambda way: way.memory)
-        raise UsageError(f"no split fits {memory:,} bytes: {least.name} takes {least.memory:,}, which is the least; use more workers")
+        raise UsageError(f"no split fits {memory:,} bytes: {least.name} takes least, {least.memory:,}; use more workers")
     return fitting[0]
 
 
