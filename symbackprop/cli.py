@@ -390,10 +390,16 @@ def _machine(options: argparse.Namespace) -> Any:
     if given == (None, None, None):
         return None
     standard = Machine()
-    bandwidth = standard.bandwidth if options.bandwidth is None else float(_bytes(options.bandwidth, "--bandwidth"))
+    bandwidth, links = standard.bandwidth, {}
+    for part in (options.bandwidth or "").split(",") if options.bandwidth is not None else ():
+        name, equals, speed = part.partition("=")
+        if equals:
+            links[name.strip()] = float(_bytes(speed.strip(), "--bandwidth"))
+        else:
+            bandwidth = float(_bytes(part.strip(), "--bandwidth"))
     latency = standard.latency if options.latency is None else _amount("--latency", options.latency, _SECONDS, "5us")
     flops = standard.flops if options.flops is None else _amount("--flops", options.flops, _COUNTS, "312T")
-    return Machine(bandwidth, latency, flops)
+    return Machine(bandwidth, latency, flops, links)
 
 
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}

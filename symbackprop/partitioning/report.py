@@ -19,8 +19,8 @@ from symbackprop.render.sheets import Sheet, Table
 
 RING = "sent: by a worker, in a ring: 2 (p - 1)/p of a buffer to add it up over p workers, p - 1 times its part to gather it"
 TIMES = (
-    "times: {flops:g} operations, {bandwidth:g} bytes sent a second by each worker, {latency:g} s for a message; computing at full "
-    "speed, then meeting, without overlap"
+    "times: {flops:g} operations and {bandwidth} bytes sent in a second by each worker, {latency:g} s for a message; computing at "
+    "full speed, then meeting, without overlap"
 )
 
 
@@ -274,7 +274,8 @@ def best(ways: Sequence[Way], memory: int | None) -> Way:
 
 def times(machine: Machine) -> str:
     """What the times rest on."""
-    return TIMES.format(flops=machine.flops, bandwidth=machine.bandwidth, latency=machine.latency)
+    links = [f"{machine.bandwidth:g}", *[f"{speed:g} along {name}" for name, speed in machine.links.items()]]
+    return TIMES.format(flops=machine.flops, bandwidth=", ".join(links), latency=machine.latency)
 
 
 def both(footprint: Footprint) -> sympy.Expr:
