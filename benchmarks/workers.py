@@ -78,14 +78,14 @@ minimize L
 TOKENS = 8 * 1024
 CLUSTER = Machine(bandwidth=12.5e9 / 2, latency=5e-6, flops=39e12, links={"f": 150e9})
 ASSUMPTIONS = (
-    "One multilayer perceptron of a transformer (3072-12288-3072, GELU), with the gradient of its input; 8 sequences of 1,024 tokens for "
-    "each group of 8 workers that share the block (f), as many groups as there are (n). Half precision (2 bytes a number), 39 Tflop/s "
-    "sustained by a worker, 150 GB/s within a group, 6.25 GB/s between groups (two workers on a link of 100 Gbit/s), 5 µs for a message; "
-    "ring or tree. The efficiency is the time of one worker with an eighth of the block, which meets nobody, over that of a worker "
-    "among so many: with the sums of gradients after the backward pass, and with as much of them as fits behind it, of which it is two "
-    "thirds of the computing. Megatron-LM (Shoeybi et al. 2019, "
-    "figure 5) measured 76 % for whole models of 8.3 billion parameters on 512 GPUs in 64 groups of 8, against one GPU with a smaller "
-    "model, attention, embeddings and optimizer included: between the two."
+    "One multilayer perceptron of a transformer (3072-12288-3072, GELU), with the gradient of its input; 8 sequences of "
+    "1,024 tokens for each group of 8 workers that share the block (f), as many groups as there are (n). Half precision (2 "
+    "bytes a number), 39 Tflop/s sustained by a worker, 150 GB/s within a group, 6.25 GB/s between groups (two workers on a "
+    "link of 100 Gbit/s), 5 µs for a message; ring or tree. The efficiency is the time of one worker with an eighth of the "
+    "block, which meets nobody, over that of a worker among so many: with the sums of gradients after the backward pass, "
+    "and with as much of them as fits behind it, of which it is two thirds of the computing. Megatron-LM (Shoeybi et al. "
+    "2019, figure 5) measured 76 % for whole models of 8.3 billion parameters on 512 GPUs in 64 groups of 8, against one "
+    "GPU with a smaller model, attention, embeddings and optimizer included: between the two."
 )
 
 

@@ -332,7 +332,9 @@ class Derivation:
 
         return footprint_of_derived(self.batch, checkpoint)
 
-    def partition(self, splits: Mapping[str, int], *, sizes: Mapping[str, int] = MappingProxyType({}), local: bool = False) -> Partition:
+    def partition(
+        self, splits: Mapping[str, int], *, sizes: Mapping[str, int] = MappingProxyType({}), local: bool = False
+    ) -> Partition:
         """The same over several workers: each named dimension in so many parts; ``sizes`` come before the model's defaults.
 
         With ``local``, means over the batch within the model are those of each worker's own examples. Raises UsageError where a

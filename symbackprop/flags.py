@@ -250,7 +250,7 @@ def _partition_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", metavar="TYPE", default="float32", help="float32 or float64 (default float32)")
     parser.add_argument("--optimizer", metavar="NAME", default="sgd", help="sgd, momentum or adam (default sgd)")
     parser.add_argument("--memory", metavar="24GiB", help="of a worker: say what fits it")
-    parser.add_argument("--bandwidth", metavar="10GB", help="that a worker sends in a second, 10GB,h=300GB along h more: gives times")
+    parser.add_argument("--bandwidth", metavar="10GB", help="bytes sent in a second, 10GB,h=300GB where more along h: gives times")
     parser.add_argument("--latency", metavar="10us", help="until a message is there (default 10us): gives times")
     parser.add_argument("--flops", metavar="10T", help="operations of a worker in a second (default 10T): gives times")
     parser.add_argument("--plot", metavar="FILE", help="draw the memory of a worker by their number, to an .svg, .png or .pdf")

@@ -13,7 +13,8 @@ import pytest
 from docs.tutorial import COMMAND, PAGE, outputs
 from symbackprop.cli import run
 
-DOCUMENTS = {name: (Path(__file__).parent.parent / "docs" / name).read_text(encoding="utf-8") for name in ("second.md", "paper.md", "partition.md")}
+DOCS = Path(__file__).parent.parent / "docs"
+DOCUMENTS = {name: (DOCS / name).read_text(encoding="utf-8") for name in ("second.md", "paper.md", "partition.md")}
 COMMANDS = {name: re.findall(r"^python -m symbackprop (.*)$", text, flags=re.MULTILINE) for name, text in DOCUMENTS.items()}
 
 
