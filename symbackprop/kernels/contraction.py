@@ -47,7 +47,7 @@ class ContractionLowering:
         return shift if dimensions_only else None
 
     def _own_classes(self, classes: Operation, shift: Size, count: Size) -> tuple[Operation, Operation | None]:
-        """Places along an axis that holds ``count`` of the classes from ``shift`` on: one of them for every class, and which are."""
+        """Places along an axis that holds ``count`` classes from ``shift`` on: one for every class, and which are among them."""
         if shift == 0:
             return classes, None
         add = self.lowering.add

@@ -204,8 +204,9 @@ def test_a_checkpoint_is_whole_whenever_a_worker_dies(two: Path, tmp_path: Path)
     program.write_text(
         f"""
 import os, runpy, sys, threading, time
+begun = time.time()
 def die(seconds):
-    while not os.path.exists({str(checkpoint)!r}):
+    while not os.path.exists({str(checkpoint)!r}) or os.path.getmtime({str(checkpoint)!r}) < begun:
         time.sleep(0.01)
     time.sleep(seconds)
     os._exit(9)
