@@ -47,10 +47,10 @@ class Term(NamedTuple):
 
 
 class Map(NamedTuple):
-    """An index condition read as a map: the axis ``label`` of an array is ``index``, an array of whole numbers along ``labels``."""
+    """An index condition read as a map: the axis ``label`` of an array is ``where``, an array of whole numbers along ``labels``."""
 
     label: int
-    index: str
+    where: str
     labels: Labels
 
 
@@ -80,10 +80,16 @@ class Statements:
                 self.given.setdefault(node.name)
             return self.names.of(node.name)
         if node not in self._code:
-            value, variable = self._value(node), self.names.fresh(f"{self.names.of(self._equation)}_part")
-            self.lines.append(f"{variable} = {value}")
-            self._code[node] = variable
+            self._code[node] = self._variable(self._value(node))
         return self._code[node]
+
+    def _variable(self, code: str) -> str:
+        """A variable that holds what some code gives: itself, if it is one."""
+        if code.isidentifier():
+            return code
+        variable = self.names.fresh(f"{self.names.of(self._equation)}_part")
+        self.lines.append(f"{variable} = {code}")
+        return variable
 
     def _value(self, node: Node) -> str:
         """The code of a node; an index condition is an array of truth values."""
@@ -201,9 +207,9 @@ class Statements:
         for target in written:
             others = tuple(label for label in found.labels if label not in target.labels)
             order = target.labels + others
-            rows = aligned(found.code, tuple(order.index(label) for label in found.labels), len(order))
+            rows = aligned(self._variable(found.code), tuple(order.index(label) for label in found.labels), len(order))
             size = self.numbers.size(node.label_sizes[target.label])
-            found = Term(f"_added_up({rows}, {target.index}, {size})", (target.label, *others))
+            found = Term(f"_added_up({rows}, {target.where}, {size})", (target.label, *others))
         return self._spread(found, node.shape)
 
     def _product(self, terms: Sequence[Term], output: Labels) -> Term:
@@ -269,14 +275,14 @@ class Statements:
             place = holder.labels.index(found.label)
             before, after = holder.labels[:place], holder.labels[place + 1 :]
             if not {*found.labels} & {*before, *after}:
-                made = Term(f"_taken({holder.code}, {found.index}, {place})", before + found.labels + after)
+                made = f"_taken({holder.code}, {found.where}, {place})", before + found.labels + after
             elif {*found.labels} <= {*before, *after}:
-                where = tuple(holder.labels.index(label) for label in found.labels)
-                index = aligned(found.index if found.index.isidentifier() else f"({found.index})", where, len(holder.labels), explicit=True)
-                made = Term(f"_picked({holder.code}, {index}, {place})", before + after)
+                axes = tuple(holder.labels.index(label) for label in found.labels)
+                index = aligned(self._variable(found.where), axes, len(holder.labels), explicit=True)
+                made = f"_picked({holder.code}, {index}, {place})", before + after
             else:
                 continue
-            terms[terms.index(holder)] = made
+            terms[terms.index(holder)] = Term(self._variable(made[0]), made[1])
             return True
         return False
 

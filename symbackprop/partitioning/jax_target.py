@@ -33,14 +33,15 @@ _GIVEN = ("parameter", "input", "target")
 
 @dataclass(frozen=True)
 class _Function:
-    """A function of the module: its statements, what it returns, and how that lies over the devices."""
+    """A function of the module: its statements, the objective and the arrays by name that it returns, and how those lie."""
 
     name: str
     title: str
     kinds: tuple[str, ...]
     lines: list[str]
-    result: str
-    results: str
+    objective: str
+    entries: list[tuple[str, str]]
+    layouts: str
 
 
 def jax_source(derived: DerivedGraph, partition: Partition | None = None) -> str:
@@ -127,15 +128,11 @@ class _Emitter:
                 lines.append(f"# {comment(self.writer, equation.name)}")
                 statements.equation(equation.name, equation.node)
         given = [f"{names.of(leaf.name)} = arrays[{leaf.name!r}]" for leaf in graph.declarations if leaf.name in statements.given]
-        found = {result: f"jnp.asarray({names.of(equation)}, dtype)" for result, equation in wanted.items()}
-        entries = _dict({result: code for result, code in found.items()})
-        layouts = _dict({result: f"_LAYOUTS[{result!r}]" for result in wanted})
-        value, alone = f"jnp.asarray({names.of(objective)}, dtype)" if objective else "", "PartitionSpec()"
-        if objective and name != "loss":
-            value, alone = f"{value}, {entries}", f"({alone}, {layouts})"
-        elif not objective:
-            value, alone = entries, layouts
-        return _Function(name, title, kinds, [*self._sizes(names, lines), *given, *lines], value, alone)
+        entries = [(repr(result), f"jnp.asarray({names.of(equation)}, dtype)") for result, equation in wanted.items()]
+        value = f"jnp.asarray({names.of(objective)}, dtype)" if objective else ""
+        layouts = "{" + ", ".join(f"{result!r}: _LAYOUTS[{result!r}]" for result in wanted) + "}"
+        layout = ("(PartitionSpec(), {})" if wanted else "PartitionSpec()").format(layouts) if objective else layouts
+        return _Function(name, title, kinds, [*self._sizes(names, lines), *given, *lines], value, entries, layout)
 
     def _sizes(self, names: Identifiers, lines: list[str]) -> list[str]:
         """The lines that give the sizes their variables: those that are read."""
@@ -144,10 +141,6 @@ class _Emitter:
         own = [name for split in splits for name in (split.part, split.first)]
         sizes = [(names.size(name), name) for name in sorted({*self.model.dimensions, *own})]
         return [f"{variable} = sizes[{name!r}]" for variable, name in sizes if variable in read]
-
-
-def _dict(entries: dict[str, str]) -> str:
-    return f"{{{', '.join(f'{name!r}: {code}' for name, code in entries.items())}}}"
 
 
 def _dimensions(sizes: list[Size]) -> list[str]:
