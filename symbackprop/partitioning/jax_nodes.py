@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import sympy
 
+from symbackprop.graph.build import Factor
 from symbackprop.graph.nodes import (
     Collective,
     Contraction,
@@ -47,10 +48,10 @@ class Term(NamedTuple):
 
 
 class Map(NamedTuple):
-    """An index condition read as a map: the axis ``label`` of an array is ``where``, an array of whole numbers along ``labels``."""
+    """An index condition read as a map: the axis ``label`` is at ``places``, an array of whole numbers along ``labels``."""
 
     label: int
-    where: str
+    places: str
     labels: Labels
 
 
@@ -193,7 +194,7 @@ class Statements:
 
     def _contraction(self, node: Contraction) -> str:
         """A sum of products: index conditions are read as maps where they are some, and multiplied as 0 and 1 elsewhere."""
-        output, terms, conditions = tuple(range(node.rank)), list[Term](), list[tuple[Indicator, Labels]]()
+        output, terms, conditions = tuple(range(node.rank)), list[Term](), list[Factor]()
         for operand, labels in factors_of(node):
             if isinstance(operand, Indicator):
                 conditions.append((operand, labels))
@@ -209,7 +210,7 @@ class Statements:
             order = target.labels + others
             rows = aligned(self._variable(found.code), tuple(order.index(label) for label in found.labels), len(order))
             size = self.numbers.size(node.label_sizes[target.label])
-            found = Term(f"_added_up({rows}, {target.where}, {size})", (target.label, *others))
+            found = Term(f"_added_up({rows}, {target.places}, {size})", (target.label, *others))
         return self._spread(found, node.shape)
 
     def _product(self, terms: Sequence[Term], output: Labels) -> Term:
@@ -223,34 +224,34 @@ class Statements:
 
     # ------------------------------------------------------------ index maps
 
-    def _with_maps(self, conditions: list[tuple[Indicator, Labels]], terms: list[Term], output: Labels) -> list[Map]:
+    def _with_maps(self, conditions: list[Factor], terms: list[Term], output: Labels) -> list[Map]:
         """Take out the conditions that say where an axis of a term is read, and return those that say where it is added to."""
         written: list[Map] = []
-        progress = True
-        while progress:
-            progress = False
-            for item in conditions:
-                others = {x for other in conditions if other is not item for x in other[1]}
-                others |= {label for target in written for label in target.labels}
-                maps = [found for found in self._maps(*item) if found.label not in others]
-                if self._read(maps, terms, output):
-                    progress = True
-                else:
-                    known = {label for term in terms for label in term.labels}
-                    targets = [
-                        found for found in maps
-                        if found.label in output and found.label not in known
-                        and not {*found.labels} & {*output} and {*found.labels} <= known and found.labels
-                    ]  # fmt: skip
-                    written += targets[:1]
-                    progress = bool(targets)
-                if progress:
-                    conditions.remove(item)
-                    break
+        while found := next((item for item in conditions if self._is_map(item, conditions, terms, output, written)), None):
+            conditions.remove(found)
         return written
 
-    def _maps(self, indicator: Indicator, labels: Labels) -> list[Map]:
+    def _is_map(
+        self, item: Factor, conditions: Sequence[Factor], terms: list[Term], output: Labels, written: list[Map]
+    ) -> bool:
+        """Tell whether a condition is a map, in which case it has been read, or put to those that are written by."""
+        others = {label for other in conditions if other is not item for label in other[1]}
+        others |= {label for target in written for label in target.labels}
+        maps = [found for found in self._maps(*item) if found.label not in others]
+        if self._read(maps, terms, output):
+            return True
+        known = {label for term in terms for label in term.labels}
+        targets = [
+            found for found in maps
+            if found.label in output and found.label not in known
+            and found.labels and known - {*output} >= {*found.labels}
+        ]  # fmt: skip
+        written += targets[:1]
+        return bool(targets)
+
+    def _maps(self, indicator: Node, labels: Labels) -> list[Map]:
         """The axes of a condition that it gives by the others."""
+        assert isinstance(indicator, Indicator)
         found = []
         for k, label in enumerate(labels) if indicator.relation == "==" else ():
             coefficient = indicator.condition.coeff(axis(k))
@@ -275,10 +276,10 @@ class Statements:
             place = holder.labels.index(found.label)
             before, after = holder.labels[:place], holder.labels[place + 1 :]
             if not {*found.labels} & {*before, *after}:
-                made = f"_taken({holder.code}, {found.where}, {place})", before + found.labels + after
+                made = f"_taken({holder.code}, {found.places}, {place})", before + found.labels + after
             elif {*found.labels} <= {*before, *after}:
                 axes = tuple(holder.labels.index(label) for label in found.labels)
-                index = aligned(self._variable(found.where), axes, len(holder.labels), explicit=True)
+                index = aligned(self._variable(found.places), axes, len(holder.labels), explicit=True)
                 made = f"_picked({holder.code}, {index}, {place})", before + after
             else:
                 continue

@@ -58,7 +58,8 @@ class ScalarCode:
         if expression in self.values:
             return self.values[expression]
         if not expression.free_symbols & {*self.values} and not expression.has(ScalarFunction, scalar.Primitive):
-            return self.numbers.number(expression)
+            code = self.numbers.number(expression)  # JAX takes no whole number beyond 32 bits, such as a product of sizes
+            return f"float({code})" if expression.free_symbols and expression.is_integer else code
         if expression.is_Add:
             return self._sum(expression)
         if expression.is_Mul:
@@ -93,7 +94,7 @@ class ScalarCode:
     def _factor(self, expression: sympy.Expr) -> str:
         """The code of an expression as a factor, in parentheses where it needs them."""
         code = self.of(expression)
-        plain = expression in self.values or expression.is_Function or re.fullmatch(r"[\w.]+|\([^()]*\)", code)
+        plain = expression in self.values or expression.is_Function or re.fullmatch(r"[\w.]+|(float)?\([^()]*\)", code)
         return code if plain else f"({code})"
 
     def _power(self, base: sympy.Expr, exponent: sympy.Expr) -> str:
