@@ -304,7 +304,8 @@ def aligned(code: str, labels: Labels, rank: int, *, explicit: bool = False) -> 
         letters, kept = ("".join(ascii_letters[label] for label in own) for own in (labels, distinct))
         code = f"jnp.einsum('{letters}->{kept}', {code})"
     elif list(labels) != distinct:
-        code = f"jnp.transpose({code}, {tuple(labels.index(label) for label in distinct)})"
+        order = tuple(labels.index(label) for label in distinct)
+        code = f"{code}.T" if order == (1, 0) else f"jnp.transpose({code}, {order})"
     places = [":" if label in distinct else "None" for label in range(rank)]
     first = 0 if explicit or not distinct else distinct[0]
     return f"{code}[{', '.join(places[first:])}]" if "None" in places[first:] and distinct else code

@@ -23,13 +23,14 @@ _PRIMES = {"′": "_prime", "∂": "d"}
 
 
 class NamedFunctions:
-    """The functions with a formula that a module's statements call: each is a function of the module."""
+    """The functions that a module's statements call: one with a formula is a function of the module, ``opens`` are given to it."""
 
     def __init__(self, taken: Iterable[str]) -> None:
         """``taken`` are the private names that the module has, without their underscore."""
         self._names = Identifiers(taken)
         self._of: dict[type[ScalarFunction], str] = {}
         self.definitions: list[tuple[str, str, str]] = []
+        self.opens: set[str] = set()
 
     def of(self, function: type[ScalarFunction]) -> str:
         """The name of a function in the module; its definition (name, parameters, value) comes after those it calls."""
@@ -126,6 +127,7 @@ class ScalarCode:
         assert isinstance(expression, ScalarFunction), function
         if function.body is None:
             title = function.title.replace("′", "'")
+            self.functions.opens.add(title)
             return f"functions[{title!r}]({', '.join(arguments)})"
         return f"{self.functions.of(function)}({', '.join(arguments)})"
 

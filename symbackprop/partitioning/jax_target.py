@@ -27,7 +27,7 @@ from symbackprop.writing import sealed
 _TAKEN = ("jax", "jnp", "functools", "mesh", "shardings", "devices", "Mesh", "NamedSharding", "PartitionSpec")
 _HELPERS = ("added_up", "cofactor", "inside", "logsumexp_over", "norm", "norm_over", "picked", "taken")
 _PRIVATE = (*_HELPERS, "array", "check_classes", "given", "einsum", "on_devices")
-_CALLERS_OF_INSIDE = {"added_up", "picked", "taken"}
+_READ_INSIDE = {"added_up", "picked", "taken"}
 _GIVEN = ("parameter", "input", "target")
 
 
@@ -77,7 +77,7 @@ class _Emitter:
             declared=[declared(leaf) for leaf in graph.declarations],
             defaults=[(repr(name), size) for name, size in sorted(self.model.dimensions.items()) if size is not None],
             hypers=[(repr(name), repr(None if v is None else float(v))) for name, v in self.model.hyper_defaults.items()],
-            open_functions=sorted({*re.findall(r"functions\[('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")\]", code)}),
+            open_functions=[repr(title) for title in sorted(self.functions.opens)],
             constraints=[(*map(numbers.size, pair), repr(f"{pair[0]} = {pair[1]}")) for pair in graph.constraints],
             dimensions=[(names.size(name), repr(name)) for name in _dimensions([s for p in graph.constraints for s in p])],
             classes=[(repr(leaf.name), _count(leaf)) for leaf in graph.declarations if leaf.classes is not None],
@@ -155,4 +155,4 @@ def _count(leaf: Leaf) -> str:
 def _helpers(code: str) -> list[str]:
     """The helpers that the statements call, and those that these call."""
     found = {name for name in _HELPERS if re.search(rf"\b_{name}\(", code)}
-    return sorted(found | ({"inside"} if found & _CALLERS_OF_INSIDE else set()))
+    return sorted(found | ({"inside"} if found & _READ_INSIDE else set()))
