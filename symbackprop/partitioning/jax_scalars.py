@@ -26,8 +26,9 @@ class NamedFunctions:
     """The functions that a module's statements call: one with a formula is a function of the module, ``opens`` are given to it."""
 
     def __init__(self, taken: Iterable[str]) -> None:
-        """``taken`` are the private names that the module has, without their underscore."""
-        self._names = Identifiers(taken)
+        """``taken`` are the names that the module has, those of its private functions without their underscore."""
+        self._taken = tuple(taken)
+        self._names = Identifiers(self._taken)
         self._of: dict[type[ScalarFunction], str] = {}
         self.definitions: list[tuple[str, str, str]] = []
         self.opens: set[str] = set()
@@ -36,7 +37,7 @@ class NamedFunctions:
         """The name of a function in the module; its definition (name, parameters, value) comes after those it calls."""
         if function not in self._of:
             assert function.body is not None
-            names = Identifiers()
+            names = Identifiers(self._taken)
             parameters = {symbol: names.of(symbol.name) for symbol in function.parameters}
             value = ScalarCode(parameters, Numbers(names), self).of(function.body)
             title = "".join(_PRIMES.get(character, character) for character in function.title)

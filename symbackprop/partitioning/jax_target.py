@@ -59,7 +59,7 @@ class _Emitter:
     def __init__(self, whole: DerivedGraph, partition: Partition | None) -> None:
         self.whole, self.partition, self.model = whole, partition, whole.model
         self.derived = whole if partition is None else partition.derived
-        self.functions = NamedFunctions(_PRIVATE)
+        self.functions = NamedFunctions((*_TAKEN, *_PRIVATE))
         self.writer = Writer(self.derived)
 
     def module(self) -> str:

@@ -36,6 +36,9 @@ MORE = {
     "L = cross_entropy(z, y) + u + logsumexp(z)\nminimize L",
     "functions": HEAD + "function f(u)\na[i] = f(z[i]) + gelu(z[i]) + max(z[i], b[i], 0)\n"
     "L = sum[i](a[i] + where(z[i] > 0, exp(z[i]), z[i]^3))\nminimize L",
+    "names": "dim jnp = 4, np = 4\nbatch sizes = 4\ninput arrays[jnp]\nparam jax[np, jnp], lambda[np], dtype[]\n"
+    "hyper functions = 2, mesh = 1\nfunction picked(jnp) = exp(jnp / 4) + functions jnp\n"
+    "math[i] = picked(sum[j](jax[i, j] arrays[j]) + lambda[i])\nL = ||math|| + (dtype + mesh)^2\nminimize L",
     "matrices": "dim d = 4\nparam A[d, d]\nB = A A^T + I\nL = det(A) + logdet(B) + tr(B^-1)\nminimize L",
 }
 OPEN = {"f": (np.sin, jax.numpy.sin), "f'": (np.cos, jax.numpy.cos)}

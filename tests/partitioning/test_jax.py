@@ -22,7 +22,7 @@ from symbackprop.writing import is_untouched
 
 ROOT = Path(__file__).parents[2]
 needs_jax = pytest.mark.skipif(find_spec("jax") is None, reason="JAX is missing: the extra bench has it")
-MORE = ["ties", "large", "functions", "matrices"]
+MORE = ["ties", "large", "functions", "names", "matrices"]
 TOLERANCE = 1e-12
 
 
