@@ -5,6 +5,7 @@ The number of devices and the precision must be set before JAX is started, and h
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -106,7 +107,7 @@ def compare(name: str) -> None:
     source = jax_source(derived)
     alone = load_source(source, "alone")
     run = jax.jit(results(alone, opens[1]))
-    report("alone", name, {}, worst(run(params, inputs), wanted), source == jax_source(sb.derive(model_of(name)).batch))
+    report("alone", name, {}, worst(run(params, inputs), wanted), hashlib.sha256(source.encode()).hexdigest())
     single = [{k: np.asarray(v, np.float32) if v.dtype.kind == "f" else v for k, v in part.items()} for part in (params, inputs)]
     if name != "large":
         wanted_single = tuple(jax.tree.map(lambda array: np.asarray(array, np.float32), part) for part in wanted)
@@ -121,7 +122,7 @@ def compare(name: str) -> None:
         report("split", name, split, worst(found, wanted), all(lie))
 
 
-def report(kind: str, name: str, split: dict[str, int], value: Any, holds: bool = True) -> None:
+def report(kind: str, name: str, split: dict[str, int], value: Any, holds: Any = True) -> None:
     print(json.dumps([kind, name, split, value, holds]), flush=True)
 
 
