@@ -307,6 +307,12 @@ class Derivation:
             raise UsageError(f"the matrix by {', '.join(sorted(given))} is one for each example: kernels have that by parameters")
         return generate_source(derivation.batch, example=derivation.example)
 
+    def jax_source(self, splits: Mapping[str, int] = MappingProxyType({})) -> str:
+        """The source of the same kernel for jax.numpy, without a workspace; with splits, over so many devices. Raises UsageError."""
+        from symbackprop.partitioning.jax_target import jax_source
+
+        return jax_source(self.batch, self.partition(splits) if splits else None)
+
     def kernel(self, order: int = 1, *, checkpoint: int | None = None, hessian: bool = False) -> ModuleType:
         """The generated NumPy module, imported; see `source`."""
         from symbackprop.kernels import load_source

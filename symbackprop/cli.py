@@ -227,16 +227,16 @@ def _generate(options: argparse.Namespace) -> int:
     if options.order == 1 and curvature != "hessian" and not options.hessian:
         raise UsageError("--gauss-newton and --fisher are products of second derivatives: --order 2")
     splits = None if options.partition is None else _sizes(options.partition, "--partition")
-    if splits is not None and (options.order == 2 or options.hessian or options.checkpoint is not None):
-        raise UsageError("--partition is for kernels of order 1 without checkpoints")
+    if (splits is not None or options.target == "jax") and (options.order == 2 or options.hessian or options.checkpoint is not None):
+        raise UsageError("--partition and --target jax are for kernels of order 1 without checkpoints")
     with _progress(f"generating {model.name}"):
         derivation = derive(model)
         if options.order == 2 or options.hessian:
             derivation = derivation.products(curvature)
-        if splits is not None:
-            from symbackprop.partitioning import mpi_source, split_over
-
-            source = mpi_source(split_over(derivation.batch, splits))
+        if options.target == "jax":
+            source = derivation.jax_source(splits or {})
+        elif splits is not None:
+            source = derivation.partition(splits).source()
         else:
             source = derivation.source(checkpoint=options.checkpoint, hessian=options.hessian)
     if options.output == "-":

@@ -80,7 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     generate.add_argument("--hessian", action="store_true", help="add the whole matrix of second derivatives too; means --order 2")
     generate.add_argument(
-        "--partition", metavar="n=2,h=4", help="for so many workers that meet through MPI: the parts of each dimension"
+        "--target", choices=("numpy", "jax"), default="numpy", help="what the module computes with: numpy (the default) or jax"
+    )
+    generate.add_argument(
+        "--partition", metavar="n=2,h=4", help="for workers, through MPI or (jax) on devices: the parts of each dimension"
     )
     _curvature_arguments(generate)
     _model_arguments(generate)

@@ -89,11 +89,11 @@ class _Emitter:
         helpers = sorted({name for emitter in (self, *[e for _, e in matrix or ()]) for name in emitter._helpers()})
         own = {name for _, _, *names in self.workers.splits for name in names} if self.workers else set()
         values: dict[str, Any] = {
-            "title": _docstring(self.model.title or self.model.name),
-            "model_text": [_docstring(line) for line in (self.model.source or source(self.model)).splitlines()],
+            "title": docstring(self.model.title or self.model.name),
+            "model_text": [docstring(line) for line in (self.model.source or source(self.model)).splitlines()],
             "version": __version__,
             "note": note,
-            "declared": [self._declared(leaf) for leaf in self.derived.graph.declarations],
+            "declared": [declared(leaf) for leaf in self.derived.graph.declarations],
             "defaults": [(repr(k), size) for k, size in sorted(self.model.dimensions.items()) if size is not None and k not in own],
             "hypers": [
                 (repr(name), repr(None if v is None else float(v))) for name, v in self.model.hyper_defaults.items()
@@ -166,15 +166,6 @@ class _Emitter:
 
     def _open_functions(self) -> set[str]:
         return {op.details["title"].replace("′", "'") for op in self.plan.operations if op.kind == "open_function"}
-
-    def _declared(self, leaf: Leaf) -> str:
-        axes = "".join(f"{size}, " if size.is_Integer else f"{size.name!r}, " for size in leaf.shape)
-        classes = (
-            "None"
-            if leaf.classes is None
-            else (str(leaf.classes) if leaf.classes.is_Integer else repr(leaf.classes.name))
-        )
-        return f"({leaf.name!r}, {leaf.kind!r}, ({axes.rstrip()}), {classes})"
 
     def _classes(self, leaf: Leaf) -> tuple[str, str]:
         assert leaf.classes is not None
@@ -297,6 +288,17 @@ def comment(writer: Writer, name: str) -> str:
     return " ".join(writer.text.equation(line.left, line.right).split())
 
 
+def declared(leaf: Leaf) -> str:
+    """Return what a module says of a given tensor: its name, kind, axes and number of classes."""
+    axes = "".join(f"{size}, " if size.is_Integer else f"{size.name!r}, " for size in leaf.shape)
+    classes = (
+        "None"
+        if leaf.classes is None
+        else (str(leaf.classes) if leaf.classes.is_Integer else repr(leaf.classes.name))
+    )
+    return f"({leaf.name!r}, {leaf.kind!r}, ({axes.rstrip()}), {classes})"
+
+
 def equation_of_lines(source: str, derived: DerivedGraph) -> list[str]:
     """For each line of a module the name of the equation to which it belongs, or nothing.
 
@@ -351,6 +353,6 @@ def _tuple(items: list[str]) -> str:
     return ", ".join(items) + ("," if len(items) == 1 else "")
 
 
-def _docstring(text: str) -> str:
-    """Text that cannot end the docstring it stands in."""
+def docstring(text: str) -> str:
+    """Return text that cannot end the docstring it stands in."""
     return "".join(c if c.isprintable() else " " for c in text).replace("\\", "\\\\").replace('"', '\\"').rstrip()

@@ -24,6 +24,12 @@ class Partition:
     derived: DerivedGraph
     layouts: Mapping[str, Layout]
 
+    def source(self) -> str:
+        """The source of the module that each worker runs; the workers meet through MPI."""
+        from symbackprop.partitioning.mpi import mpi_source
+
+        return mpi_source(self)
+
     @property
     def collectives(self) -> dict[Collective, str]:
         """Where workers meet, in order, each once, with the name of the equation in which it is."""
