@@ -308,7 +308,7 @@ class Derivation:
         return generate_source(derivation.batch, example=derivation.example)
 
     def jax_source(self, splits: Mapping[str, int] = MappingProxyType({})) -> str:
-        """The source of the same kernel for jax.numpy, without a workspace; with splits, over so many devices. Raises UsageError."""
+        """The source of the same kernel for jax.numpy; with splits, over so many devices. Raises UsageError."""
         from symbackprop.partitioning.jax_target import jax_source
 
         return jax_source(self.batch, self.partition(splits) if splits else None)

@@ -227,7 +227,8 @@ def _generate(options: argparse.Namespace) -> int:
     if options.order == 1 and curvature != "hessian" and not options.hessian:
         raise UsageError("--gauss-newton and --fisher are products of second derivatives: --order 2")
     splits = None if options.partition is None else _sizes(options.partition, "--partition")
-    if (splits is not None or options.target == "jax") and (options.order == 2 or options.hessian or options.checkpoint is not None):
+    plain = options.order == 1 and not options.hessian and options.checkpoint is None
+    if not plain and (splits is not None or options.target == "jax"):
         raise UsageError("--partition and --target jax are for kernels of order 1 without checkpoints")
     with _progress(f"generating {model.name}"):
         derivation = derive(model)
