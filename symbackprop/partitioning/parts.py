@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from symbackprop.derivation.derived import DerivedGraph
+from symbackprop.derivation.workers import Layout, Workers
+from symbackprop.drawing import Drawing, draw
 from symbackprop.errors import UsageError
 from symbackprop.graph.nodes import Collective, Node
 from symbackprop.graph.walk import topological
 from symbackprop.partitioning.mesh import Mesh, make_mesh
-from symbackprop.partitioning.splitting import Layout, Splitter
+from symbackprop.partitioning.splitting import Splitter
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,13 @@ class Partition:
                 seen.add(node)
         return found
 
+    def drawing(self, *, level: str = "equations", backward: bool = False) -> Drawing:
+        """The graph of one worker as a picture: where workers meet is a vertex, and colours tell what each of them holds.
+
+        Raises UsageError for an unknown level, and where the libraries of the extra ``draw`` are missing.
+        """
+        return draw(self.derived, level, backward=backward)
+
 
 def split_over(derived: DerivedGraph, splits: Mapping[str, int]) -> Partition:
     """Return a derivation over the batch in parts. Raises UsageError where a dimension cannot be split so."""
@@ -53,6 +62,7 @@ def split_over(derived: DerivedGraph, splits: Mapping[str, int]) -> Partition:
         graph=graph,
         forward=tuple(graph.by_name[equation.name] for equation in derived.forward),
         backward=tuple(graph.by_name[equation.name] for equation in derived.backward),
+        workers=Workers(mesh.splits, splitter.layouts),
     )
     return Partition(derived, mesh, local, splitter.layouts)
 

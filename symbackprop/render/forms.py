@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import sympy
@@ -38,9 +39,9 @@ WORKERS = sympy.Symbol("workers", integer=True, positive=True)
 """How many workers an index such as p_n runs over."""
 
 
-def over_workers(node: Collective, body: Formula) -> Formula:
-    """Write what workers know together of what ``body`` is on each of them: a sum over p, and so on; p_n are those of the split of n."""
-    indices = tuple((f"p_{group}", WORKERS) for group in node.groups)
+def over_workers(node: Collective, body: Formula, indices: Mapping[str, str]) -> Formula:
+    """Write what workers know together of what ``body`` is on each: a sum over p_n, and so on; ``indices`` are those of the splits."""
+    over = tuple((indices[group], WORKERS) for group in node.groups)
     if node.kind == "norm":
-        return Call("sqrt", (Over("sum", indices, Power(body, Number(sympy.Integer(2)))),))
-    return Over(node.kind, indices, body)
+        return Call("sqrt", (Over("sum", over, Power(body, Number(sympy.Integer(2)))),))
+    return Over(node.kind, over, body)

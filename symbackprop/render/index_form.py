@@ -59,6 +59,7 @@ class IndexForm:
 
     ``taken`` holds the letters that are names of the model, ``defaults`` the sizes by which it is decided whether a subscript
     leaves its axis: the entry is 0 there. The language has no such entries: with ``inside`` the condition is written out.
+    ``workers`` are as in `MatrixForm`.
     """
 
     def __init__(
@@ -67,9 +68,10 @@ class IndexForm:
         taken: frozenset[str] = frozenset(),
         defaults: Mapping[str, int] | None = None,
         inside: bool = False,
+        workers: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
-        self.matrix = MatrixForm(name)
+        self.matrix = MatrixForm(name, workers)
         self.taken, self.defaults, self.inside = taken, dict(defaults or {}), inside
         self.lookups: dict[sympy.Symbol, Formula] = {}
         self.sizes: dict[str, Size] = {}
@@ -119,7 +121,7 @@ class IndexForm:
         if isinstance(node, Coordinate):
             return self.subscript(at[0])
         if isinstance(node, Collective):
-            return over_workers(node, self.entry(node.operands[0], at, used))
+            return over_workers(node, self.entry(node.operands[0], at, used), self.matrix.workers)
         assert isinstance(node, MatrixFunction)
         return self._matrix_function(node, at)
 

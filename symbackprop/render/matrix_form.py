@@ -6,7 +6,7 @@ gives the formula of a node for a wanted order of labels: the first is the row, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import sympy
 
@@ -34,10 +34,10 @@ from symbackprop.render.pointwise_form import PointwiseForm
 
 
 class MatrixForm:
-    """Writes nodes in matrix form; ``name`` gives the symbol of a leaf."""
+    """Writes nodes in matrix form; ``name`` gives the symbol of a leaf, ``workers`` the index of the workers along a split."""
 
-    def __init__(self, name: Callable[[Leaf], Formula]) -> None:
-        self.name = name
+    def __init__(self, name: Callable[[Leaf], Formula], workers: Mapping[str, str] | None = None) -> None:
+        self.name, self.workers = name, workers or {}
 
     def of(self, node: Node) -> Formula:
         """Return the formula of a node with its axes in order. Raises NoMatrixForm."""
@@ -69,7 +69,7 @@ class MatrixForm:
         if isinstance(node, Indicator):
             return self._indicator(node)
         if isinstance(node, Collective):
-            return over_workers(node, self.of(node.operands[0]))
+            return over_workers(node, self.of(node.operands[0]), self.workers)
         raise NoMatrixForm
 
     def _oriented(self, node: Pointwise) -> Formula:
