@@ -43,8 +43,8 @@ class DerivedGraph:
     batched tells the form: per example, or with the examples stacked as rows. graph holds all equations, forward then
     backward; target is what is differentiated, and above the name above the line: the objective, or without one the inner
     product of the target with an open cotangent. further are sections of equations beyond the first derivatives; products
-    are their results by the names of the tensors, (see `derivation.products`). workers are those who share the work, each with these
-    equations; None where one does it all.
+    are their results by the names of the tensors, (see `derivation.products`). workers are those who share the work, each with
+    these equations; None where one does it all.
     """
 
     model: Model

@@ -45,6 +45,7 @@ from symbackprop.graph.verify import verify
 from symbackprop.graph.walk import topological
 from symbackprop.partitioning.mesh import Mesh
 
+
 @dataclass(frozen=True)
 class Part:
     """What a worker computes of a node. ``partial`` are the splits over whose workers it must still be summed."""

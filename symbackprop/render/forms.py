@@ -40,7 +40,7 @@ WORKERS = sympy.Symbol("workers", integer=True, positive=True)
 
 
 def over_workers(node: Collective, body: Formula, indices: Mapping[str, str]) -> Formula:
-    """Write what workers know together of what ``body`` is on each: a sum over p_n, and so on; ``indices`` are those of the splits."""
+    """Write what workers know together of what ``body`` is on each: a sum over p_n, and so on; ``indices`` are by split."""
     over = tuple((indices[group], WORKERS) for group in node.groups)
     if node.kind == "norm":
         return Call("sqrt", (Over("sum", over, Power(body, Number(sympy.Integer(2)))),))

@@ -37,6 +37,7 @@ from symbackprop.render.formula import (
     Number,
     Over,
     Power,
+    Sum,
     Within,
     parts,
 )
@@ -154,7 +155,11 @@ class IndexForm:
             return Index(expression.name)
         if expression.is_Add:
             terms = sorted(expression.args, key=lambda term: (term.is_number, -len(term.free_symbols), str(term)))
-            return add([flip(-1 if t.could_extract_minus_sign() else 1, self.subscript(abs_term(t))) for t in terms])
+            signed = [flip(-1 if t.could_extract_minus_sign() else 1, self.subscript(abs_term(t))) for t in terms]
+            before = add(signed[:-1])
+            if terms[-1].is_number and isinstance(before, Sum):
+                return Sum((*before.terms, signed[-1]))
+            return add(signed)
         if expression.is_Mul and any(s in self.lookups or not s.is_positive for s in expression.free_symbols):
             coefficient, rest = expression.as_coeff_Mul()
             return chain([Number(coefficient), self.subscript(rest)]) if coefficient != 1 else Number(expression)
@@ -203,6 +208,8 @@ class IndexForm:
 
     def _leaves(self, subscript: Subscript, size: Size) -> bool:
         """Tell whether a subscript leaves its axis, as the language judges it."""
+        if self.matrix.workers and any(subscript.coeff(s) == -1 for s in subscript.free_symbols if self._is_unknown_size(s)):
+            return True  # what a position is for all is none of the worker's own
         indices = [s for s in subscript.free_symbols if s.name in self.sizes and not s.is_positive]
         if self.lookups.keys() & subscript.free_symbols or (self.inside and self.guarded & {s.name for s in indices}):
             return False
@@ -213,6 +220,9 @@ class IndexForm:
                 first, last = last, first
             low, high = low.xreplace({symbol: first}), high.xreplace({symbol: last})
         return any(self._is_positive(excess) for excess in (-low, high - size + 1))
+
+    def _is_unknown_size(self, symbol: sympy.Symbol) -> bool:
+        return bool(symbol.is_positive) and symbol.name not in self.defaults
 
     def _is_positive(self, number: sympy.Expr) -> bool:
         """Tell whether an expression in sizes is positive: at their defaults, or provably where one has none."""

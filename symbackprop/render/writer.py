@@ -94,8 +94,8 @@ class Forms:
     """The equations of one model as formulas: in matrix form where there is one, else in index form.
 
     With ``inside`` they are such that the language reads them back. ``rank`` gives that of a named value: a derivative of
-    one by another is then written as a matrix of vec of both, where that is a sum of Kronecker products. ``workers`` gives the index
-    of the workers along a split.
+    one by another is then written as a matrix of vec of both, where that is a sum of Kronecker products. ``workers``
+    gives the index of the workers along a split.
     """
 
     def __init__(
