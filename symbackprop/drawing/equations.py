@@ -180,9 +180,15 @@ class _Builder:
                     met = self._meeting(node, equation)
                     self._link(met, target, node.shape)
                     places.append((met, _read_directly(node.operands)))
-        for sender in senders:
-            readers = [key for key, nodes in places if any(isinstance(n, Leaf) and n.name == sender for n in nodes)]
-            for key in readers or [own]:
+        readers = {
+            sender: [key for key, nodes in places if any(isinstance(n, Leaf) and n.name == sender for n in nodes)]
+            for sender in senders
+        }
+        unfed = [key for key, nodes in places[1:] if not any(key in found for found in readers.values()) and not any(
+            isinstance(node, Collective) for node in nodes
+        )]
+        for sender in senders:  # one that nobody reads was put in where it is
+            for key in readers[sender] or unfed or [own]:
                 self._link(self.naming.key(sender), key, self.derived.graph.reference(self.naming.base(sender)).shape)
 
     def _senders(self, name: str, shown: set[str]) -> Iterator[str]:

@@ -29,7 +29,9 @@ def held(writer: Writer, name: str) -> Held | None:
 def meeting(writer: Writer, node: Collective) -> Label:
     """What workers do where they meet: its sign, and over the workers along which splits."""
     sign = _SIGNS.get(node.kind, Label(rf"\operatorname{{{node.kind}}}", node.kind))
-    over = [Index(writer.matrix.workers[group]) for group in node.groups]
+    workers = writer.derived.workers
+    assert workers is not None
+    over = [Index(workers.indices[group]) for group in node.groups]
     return Label(
         rf"{sign.latex} \text{{ over }} " + ", ".join(writer.latex.show(index) for index in over),
         f"{sign.text} over {', '.join(writer.text.show(index) for index in over)}",

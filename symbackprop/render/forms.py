@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Protocol
 
 import sympy
 
+from symbackprop.derivation.workers import Workers
 from symbackprop.graph.nodes import Collective, Labels, Node
 from symbackprop.render.formula import Call, Formula, Number, Over, Power
 
@@ -39,9 +39,10 @@ WORKERS = sympy.Symbol("workers", integer=True, positive=True)
 """How many workers an index such as p_n runs over."""
 
 
-def over_workers(node: Collective, body: Formula, indices: Mapping[str, str]) -> Formula:
-    """Write what workers know together of what ``body`` is on each: a sum over p_n, and so on; ``indices`` are by split."""
-    over = tuple((indices[group], WORKERS) for group in node.groups)
+def over_workers(node: Collective, body: Formula, workers: Workers | None) -> Formula:
+    """Write what workers know together of what ``body`` is on each: a sum over p_n, and so on."""
+    assert workers is not None
+    over = tuple((workers.indices[group], WORKERS) for group in node.groups)
     if node.kind == "norm":
         return Call("sqrt", (Over("sum", over, Power(body, Number(sympy.Integer(2)))),))
     return Over(node.kind, over, body)

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import sympy
 
+from symbackprop.derivation.workers import Split, Workers
 from symbackprop.graph.nodes import (
     Collective,
     Contraction,
@@ -22,7 +23,7 @@ from symbackprop.graph.nodes import (
     argument,
     axis,
 )
-from symbackprop.graph.sizes import Shape, Size
+from symbackprop.graph.sizes import Shape, Size, dimension
 from symbackprop.graph.walk import topological
 from symbackprop.render.build import ONE, add, chain, flip, place_in_product
 from symbackprop.render.forms import NoMatrixForm, over_workers
@@ -69,7 +70,7 @@ class IndexForm:
         taken: frozenset[str] = frozenset(),
         defaults: Mapping[str, int] | None = None,
         inside: bool = False,
-        workers: Mapping[str, str] | None = None,
+        workers: Workers | None = None,
     ) -> None:
         self.name = name
         self.matrix = MatrixForm(name, workers)
@@ -122,9 +123,29 @@ class IndexForm:
         if isinstance(node, Coordinate):
             return self.subscript(at[0])
         if isinstance(node, Collective):
-            return over_workers(node, self.entry(node.operands[0], at, used), self.matrix.workers)
+            return self._collective(node, at, used)
         assert isinstance(node, MatrixFunction)
         return self._matrix_function(node, at)
+
+    def _collective(self, node: Collective, at: Sequence[Subscript], used: set[str]) -> Formula:
+        """What workers know together. A position that is this worker's own alone is said outside, where it means no other one's."""
+        (operand,), workers = node.operands, self.matrix.workers
+        firsts = {dimension(split.first) for split in self._splits()} | self.lookups.keys()
+        own = [k for k, subscript in enumerate(at) if subscript.free_symbols & firsts]
+        if own or node.kind == "gather":
+            try:
+                inner = self.name(operand) if isinstance(operand, Leaf) else self.matrix.of(operand)
+                return Entry(over_workers(node, inner, workers), tuple(self.subscript(s) for s in at))
+            except NoMatrixForm:
+                pass
+        inside, places, conditions = set(used), list(at), list[Formula]()
+        for k in own:
+            places[k] = letter(self._fresh(inside))
+            self.sizes[places[k].name] = node.shape[k]
+            conditions.append(Bracket(Comparison(Index(places[k].name), "==", self.subscript(at[k]))))
+        body = over_workers(node, self.entry(operand, places, inside), workers)
+        indices = tuple((places[k].name, node.shape[k]) for k in own)
+        return Over("sum", indices, chain([*conditions, body])) if own else body
 
     def _matrix_function(self, node: MatrixFunction, at: Sequence[Subscript]) -> Formula:
         """A function of a matrix, or of each matrix of a stack: ``(A[i]⁻¹)[j, k]``."""
@@ -196,7 +217,7 @@ class IndexForm:
                 place, gone = letters_before, None
             if gone is None:
                 conditions.append(Bracket(self._condition(operand, [place[label] for label in labels])))
-            elif gone not in axes:
+            elif gone not in axes and not self._is_own(place[gone], node.label_sizes[gone]):
                 conditions.append(Within(self.subscript(place[gone]), node.label_sizes[gone]))
         tensors = [(operand, labels) for operand, labels in factors if not isinstance(operand, Indicator)]
         parts = [self.entry(operand, [place[label] for label in labels], inner) for operand, labels in tensors]
@@ -208,8 +229,8 @@ class IndexForm:
 
     def _leaves(self, subscript: Subscript, size: Size) -> bool:
         """Tell whether a subscript leaves its axis, as the language judges it."""
-        if self.matrix.workers and any(subscript.coeff(s) == -1 for s in subscript.free_symbols if self._is_unknown_size(s)):
-            return True  # what a position is for all is none of the worker's own
+        if any(subscript.coeff(dimension(split.first)) == -1 for split in self._splits()):
+            return True  # not every position of the whole is a worker's own
         indices = [s for s in subscript.free_symbols if s.name in self.sizes and not s.is_positive]
         if self.lookups.keys() & subscript.free_symbols or (self.inside and self.guarded & {s.name for s in indices}):
             return False
@@ -221,8 +242,14 @@ class IndexForm:
             low, high = low.xreplace({symbol: first}), high.xreplace({symbol: last})
         return any(self._is_positive(excess) for excess in (-low, high - size + 1))
 
-    def _is_unknown_size(self, symbol: sympy.Symbol) -> bool:
-        return bool(symbol.is_positive) and symbol.name not in self.defaults
+    def _splits(self) -> tuple[Split, ...]:
+        return self.matrix.workers.splits if self.matrix.workers else ()
+
+    def _is_own(self, subscript: Subscript, size: Size) -> bool:
+        """Tell whether a subscript is a position of the worker's own within the whole: it does not leave its axis."""
+        return any(
+            size == split.size and self.sizes.get(str(sympy.expand(subscript - split.start))) == split.own for split in self._splits()
+        )
 
     def _is_positive(self, number: sympy.Expr) -> bool:
         """Tell whether an expression in sizes is positive: at their defaults, or provably where one has none."""

@@ -6,10 +6,11 @@ gives the formula of a node for a wanted order of labels: the first is the row, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import sympy
 
+from symbackprop.derivation.workers import Workers
 from symbackprop.functions import scalar
 from symbackprop.graph.build import transpose as transposed
 from symbackprop.graph.equalities import is_identity
@@ -34,10 +35,10 @@ from symbackprop.render.pointwise_form import PointwiseForm
 
 
 class MatrixForm:
-    """Writes nodes in matrix form; ``name`` gives the symbol of a leaf, ``workers`` the index of the workers along a split."""
+    """Writes nodes in matrix form; ``name`` gives the symbol of a leaf, ``workers`` are those whose collectives are met."""
 
-    def __init__(self, name: Callable[[Leaf], Formula], workers: Mapping[str, str] | None = None) -> None:
-        self.name, self.workers = name, workers or {}
+    def __init__(self, name: Callable[[Leaf], Formula], workers: Workers | None = None) -> None:
+        self.name, self.workers = name, workers
 
     def of(self, node: Node) -> Formula:
         """Return the formula of a node with its axes in order. Raises NoMatrixForm."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import sympy
 
 from symbackprop.derivation.derived import DerivedGraph
+from symbackprop.derivation.workers import Workers
 from symbackprop.functions.scalar import ScalarFunction
 from symbackprop.graph.model import Equation, Model
 from symbackprop.graph.names import Adjoint, Diagonal, Quadratic, Tangent, mentions, parse_name, without_tangents
@@ -95,12 +96,12 @@ class Forms:
 
     With ``inside`` they are such that the language reads them back. ``rank`` gives that of a named value: a derivative of
     one by another is then written as a matrix of vec of both, where that is a sum of Kronecker products. ``workers``
-    gives the index of the workers along a split.
+    are those whose collectives are met.
     """
 
     def __init__(
         self, model: Model, names: Iterable[str], inside: bool = False, rank: Callable[[str], int] | None = None,
-        workers: Mapping[str, str] | None = None,
+        workers: Workers | None = None,
     ) -> None:
         functions = [function.title for function in model.functions]
         letters = frozenset(name for name in (*names, *functions, *model.dimensions) if len(name) == 1)
@@ -156,8 +157,7 @@ class Writer:
         )
         self.style = style
         self.text, self.latex, self.typst = TextPrinter(style), LatexPrinter(style), TypstPrinter(style)
-        workers = derived.workers.indices if derived.workers else {}
-        self.forms = Forms(derived.model, taken, rank=style.rank, workers=workers)
+        self.forms = Forms(derived.model, taken, rank=style.rank, workers=derived.workers)
         self.matrix, self.index = self.forms.matrix, self.forms.index
         self.number = {e.name: k for k, e in enumerate(derived.equations, start=1)}
 
