@@ -9,10 +9,10 @@ from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.derivation.workers import Layout, Workers
 from symbackprop.drawing import Drawing, draw
 from symbackprop.errors import UsageError
-from symbackprop.graph.nodes import Collective, Node
-from symbackprop.graph.walk import topological
+from symbackprop.graph.nodes import Collective
 from symbackprop.partitioning.mesh import Mesh, make_mesh
 from symbackprop.partitioning.splitting import Splitter
+from symbackprop.render.workers_note import collectives
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,7 @@ class Partition:
     @property
     def collectives(self) -> dict[Collective, str]:
         """Where workers meet, in order, each once, with the name of the equation in which it is."""
-        found: dict[Collective, str] = {}
-        seen: set[Node] = set()
-        for equation in self.derived.equations:
-            for node in topological([equation.node]):
-                if isinstance(node, Collective) and node not in seen:
-                    found[node] = equation.name
-                seen.add(node)
-        return found
+        return collectives(self.derived)
 
     def drawing(self, *, level: str = "equations", backward: bool = False) -> Drawing:
         """The graph of one worker as a picture: where workers meet is a vertex, and colours tell what each of them holds.

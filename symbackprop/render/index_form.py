@@ -291,15 +291,18 @@ class IndexForm:
         return symbol
 
     def _condition(self, node: Indicator, at: Sequence[Subscript]) -> Comparison:
-        condition = self._substituted(node, at)
+        starts = {dimension(split.first): split for split in self._splits()}
+        condition = sympy.expand(self._substituted(node, at).xreplace({first: first + 1 for first in starts}))
+        starting = {first: split.start for first, split in starts.items()}
         left, right = sympy.S.Zero, sympy.S.Zero
         for term in sympy.Add.make_args(condition):
             if term.could_extract_minus_sign():
                 right -= term
             else:
                 left += term
+        relation = node.relation
         if node.relation == ">=" and right.is_Integer and right == 1 and left != 0:
-            return Comparison(self.subscript(left), ">", Number(sympy.S.Zero))
+            return Comparison(self.subscript(left.xreplace(starting)), ">", Number(sympy.S.Zero))
         if (
             node.relation == ">="
             and (right - 1).is_Add is False
@@ -307,8 +310,8 @@ class IndexForm:
             and right.has(sympy.S.One)
             and right.args[0] == 1
         ):
-            return Comparison(self.subscript(left), ">", self.subscript(right - 1))
-        return Comparison(self.subscript(left), node.relation, self.subscript(right))
+            right, relation = right - 1, ">"
+        return Comparison(self.subscript(left.xreplace(starting)), relation, self.subscript(right.xreplace(starting)))
 
     def _reduction(self, node: Reduction, at: Sequence[Subscript], used: set[str]) -> Formula:
         place, inner = self._bind(node, at, used)

@@ -17,11 +17,11 @@ Sentence: TypeAlias = tuple[str | Formula, ...]
 """Words, and mathematics between them."""
 
 _MEANINGS = {
-    "sum": ("a sum over ", "adds up what the workers"),
-    "norm": ("a sum over ", "adds up what the workers"),
-    "max": ("a maximum over ", "is the largest of what the workers"),
-    "logsumexp": ("logsumexp over ", "puts together what the workers"),
-    "gather": ("gather over ", "puts one behind the other what the workers"),
+    "sum": ("a sum over ", "adds up what each of them has"),
+    "norm": ("a sum over ", "adds up what each of them has"),
+    "max": ("a maximum over ", "is the largest of what each of them has"),
+    "logsumexp": ("logsumexp over ", "is that of what each of them has"),
+    "gather": ("gather over ", "puts their parts one behind the other"),
 }
 
 
@@ -32,8 +32,8 @@ def workers_note(derived: DerivedGraph) -> list[Sentence]:
         return []
     held = [(Number(split.own), " of ", Number(split.size), f" ({_parts(derived, split)})") for split in workers.splits]
     notes: list[Sentence] = [
-        (f"each of {workers.count} workers holds ", *_listed(held)),
-        ("a name stands for what one worker holds, and so does its shape; what is not split, each worker holds as a whole",),
+        (f"each of {workers.count} workers holds ", *_listed(held), ", and the whole of everything else"),
+        ("a name stands for what one worker holds, and a shape is that of its part",),
     ]
     notes += list(dict.fromkeys(_meaning(workers, node) for node in collectives(derived)))
     read = {name for equation in derived.equations for name in names_read(equation.node)}
@@ -67,12 +67,12 @@ def _parts(derived: DerivedGraph, split: Split) -> str:
 
 
 def _meaning(workers: Workers, node: Collective) -> Sentence:
-    """What an index over workers says; within, a name is that of the worker whose turn it is."""
+    """What an index over workers says."""
     splits = [split for split in workers.splits if split.name in node.groups]
     indices = _listed([(Index(split.index),) for split in splits])
     sizes = _listed([(Number(split.size),) for split in splits])
     before, after = _MEANINGS[node.kind]
-    return (before, *indices, f" {after} along ", *sizes, " have, each for the names within it; then all of them know it")
+    return (before, *indices, ", the workers along ", *sizes, f", {after}; then all have the result")
 
 
 def _listed(items: Sequence[Sentence]) -> Sentence:
