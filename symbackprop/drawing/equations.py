@@ -178,15 +178,16 @@ class _Builder:
             for node in nodes:
                 if isinstance(node, Collective):
                     met = self._meeting(node, equation)
-                    self._link(met, target, node.shape)
+                    aside = not self.vertices[met].returns  # of the forward pass: there is no good place for a label
+                    self._link(met, target, () if aside else node.shape)
                     places.append((met, _read_directly(node.operands)))
         readers = {
             sender: [key for key, nodes in places if any(isinstance(n, Leaf) and n.name == sender for n in nodes)]
             for sender in senders
         }
-        unfed = [key for key, nodes in places[1:] if not any(key in found for found in readers.values()) and not any(
-            isinstance(node, Collective) for node in nodes
-        )]
+        fed = {key for found in readers.values() for key in found}
+        back = {node for node, key in self.met.items() if self.vertices[key].returns}
+        unfed = [key for key, nodes in places[1:] if self.vertices[key].returns and key not in fed and not back & {*nodes}]
         for sender in senders:  # one that nobody reads was put in where it is
             for key in readers[sender] or unfed or [own]:
                 self._link(self.naming.key(sender), key, self.derived.graph.reference(self.naming.base(sender)).shape)

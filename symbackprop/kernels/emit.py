@@ -88,7 +88,7 @@ class _Emitter:
             functions.append({"name": "hessian", "lines": []})
         helpers = sorted({name for emitter in (self, *[e for _, e in matrix or ()]) for name in emitter._helpers()})
         own = {name for _, _, *names in self.workers.splits for name in names} if self.workers else set()
-        values = dict(
+        values = dict(  # noqa: C408  (by the names in the template)
             title=_docstring(self.model.title or self.model.name),
             model_text=[_docstring(line) for line in (self.model.source or source(self.model)).splitlines()],
             version=__version__,

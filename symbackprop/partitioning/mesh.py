@@ -52,9 +52,8 @@ class Mesh:
         """Raise UsageError where a worker would hold nothing of a dimension."""
         for split in self.splits:
             if split.name in sizes and split.parts > sizes[split.name]:
-                raise UsageError(
-                    f"{split.name} = {sizes[split.name]} cannot be split into {split.parts} parts: a worker would hold nothing of it"
-                )
+                whole = f"{split.name} = {sizes[split.name]}"
+                raise UsageError(f"{whole} cannot be split into {split.parts} parts: a worker would hold nothing of it")
 
 
 def block(size: int, parts: int, number: int) -> tuple[int, int]:

@@ -125,7 +125,7 @@ class Splitter:
         return [self.parts[operand] for operand in node.operands]
 
     def _leaf(self, declaration: Leaf, wanted: Sequence[Sequence[str]] = ()) -> Part:
-        """A given tensor, each of its dimensions split along one axis: the one along which it meets something split, or the first."""
+        """A given tensor, each of its dimensions split along one axis: where it meets something split, or the first."""
         if declaration not in self.parts:
             layout: list[str | None] = [None] * declaration.rank
             for split in self.mesh.splits:
@@ -153,9 +153,9 @@ class Splitter:
                 if name is not None and taken.setdefault(label, name) == name:
                     claims.setdefault(name, {})[label] = None
         chosen = {}
-        for name, labels in claims.items():
-            cost = {label: self._gathered_entries(factors, name, label) for label in labels}
-            chosen[min(labels, key=lambda label: cost[label])] = name
+        for name, places in claims.items():
+            cost = {label: self._gathered_entries(factors, name, label) for label in places}
+            chosen[min(places, key=lambda label: cost[label])] = name
         return chosen
 
     def _gathered_entries(self, factors: Sequence[tuple[Part, Labels]], name: str, kept: int) -> int:
@@ -197,7 +197,7 @@ class Splitter:
     def _indicator(self, node: Indicator) -> Part:
         factors = list(zip(self._operands(node), node.labels, strict=True))
         split = self._labels(factors)
-        made = node
+        made: Node = node
         if split:
             moved = node.condition.xreplace({axis(k): axis(k) + self.mesh.split(name).start for k, name in split.items()})
             made = indicator(node.relation, moved, self._sizes(node.shape, split), self._aligned(factors, split))

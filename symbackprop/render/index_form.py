@@ -128,7 +128,7 @@ class IndexForm:
         return self._matrix_function(node, at)
 
     def _collective(self, node: Collective, at: Sequence[Subscript], used: set[str]) -> Formula:
-        """What workers know together. A position that is this worker's own alone is said outside, where it means no other one's."""
+        """What workers know together. A position that is this worker's own is said outside, where it means no other one's."""
         (operand,), workers = node.operands, self.matrix.workers
         firsts = {dimension(split.first) for split in self._splits()} | self.lookups.keys()
         own = [k for k, subscript in enumerate(at) if subscript.free_symbols & firsts]
@@ -248,7 +248,8 @@ class IndexForm:
     def _is_own(self, subscript: Subscript, size: Size) -> bool:
         """Tell whether a subscript is a position of the worker's own within the whole: it does not leave its axis."""
         return any(
-            size == split.size and self.sizes.get(str(sympy.expand(subscript - split.start))) == split.own for split in self._splits()
+            size == split.size and self.sizes.get(str(sympy.expand(subscript - split.start))) == split.own
+            for split in self._splits()
         )
 
     def _is_positive(self, number: sympy.Expr) -> bool:

@@ -1,4 +1,4 @@
-"""The equations of one worker in every format: each meeting is printed, and what must be known of the workers stands before them."""
+"""The equations of one worker in every format: each meeting is printed, and what one must know of workers stands first."""
 
 from __future__ import annotations
 
