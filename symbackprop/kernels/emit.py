@@ -88,34 +88,34 @@ class _Emitter:
             functions.append({"name": "hessian", "lines": []})
         helpers = sorted({name for emitter in (self, *[e for _, e in matrix or ()]) for name in emitter._helpers()})
         own = {name for _, _, *names in self.workers.splits for name in names} if self.workers else set()
-        values = dict(  # noqa: C408  (by the names in the template)
-            title=_docstring(self.model.title or self.model.name),
-            model_text=[_docstring(line) for line in (self.model.source or source(self.model)).splitlines()],
-            version=__version__,
-            note=note,
-            declared=[self._declared(leaf) for leaf in self.derived.graph.declarations],
-            defaults=[(repr(k), size) for k, size in sorted(self.model.dimensions.items()) if size is not None and k not in own],
-            hypers=[
+        values: dict[str, Any] = {
+            "title": _docstring(self.model.title or self.model.name),
+            "model_text": [_docstring(line) for line in (self.model.source or source(self.model)).splitlines()],
+            "version": __version__,
+            "note": note,
+            "declared": [self._declared(leaf) for leaf in self.derived.graph.declarations],
+            "defaults": [(repr(k), size) for k, size in sorted(self.model.dimensions.items()) if size is not None and k not in own],
+            "hypers": [
                 (repr(name), repr(None if v is None else float(v))) for name, v in self.model.hyper_defaults.items()
             ],
-            dimensions=[(self.names.size(name), repr(name)) for name in self.dimensions],
-            constraints=[self._constraint(*pair) for pair in self.derived.graph.constraints],
-            bytes=textwrap.wrap(self._bytes(self.plan.entries), 100, break_long_words=False),
-            buffers=self._workspace("self"),
-            classes=[self._classes(leaf) for leaf in self.derived.graph.declarations if leaf.classes is not None],
-            functions=functions,
-            outputs=[(repr(name), self._result(op)) for name, op in outputs.items()],
-            objective=None if objective is None else self.statements.expression(objective),
-            gradients=[(repr(name), self._gradient(name, op)) for name, op in gradients.items()],
-            products=[(repr(name), self._gradient(name, op)) for name, op in products.items()],
-            product=self.derived.further[-1].title if products else "",
-            by=[repr(name) for name in products],
-            parameters=initial_values(self.model),
-            open_functions=[repr(name) for name in opens],
-            helpers=[fill(f"numpy/helpers/{name}.py.j2", cache=CACHE) for name in helpers],
-            matrix=None if matrix is None else [e._part(k) for k, (_, e) in enumerate(matrix, start=1)],
-            tables=_tables(matrix or []),
-        )
+            "dimensions": [(self.names.size(name), repr(name)) for name in self.dimensions],
+            "constraints": [self._constraint(*pair) for pair in self.derived.graph.constraints],
+            "bytes": textwrap.wrap(self._bytes(self.plan.entries), 100, break_long_words=False),
+            "buffers": self._workspace("self"),
+            "classes": [self._classes(leaf) for leaf in self.derived.graph.declarations if leaf.classes is not None],
+            "functions": functions,
+            "outputs": [(repr(name), self._result(op)) for name, op in outputs.items()],
+            "objective": None if objective is None else self.statements.expression(objective),
+            "gradients": [(repr(name), self._gradient(name, op)) for name, op in gradients.items()],
+            "products": [(repr(name), self._gradient(name, op)) for name, op in products.items()],
+            "product": self.derived.further[-1].title if products else "",
+            "by": [repr(name) for name in products],
+            "parameters": initial_values(self.model),
+            "open_functions": [repr(name) for name in opens],
+            "helpers": [fill(f"numpy/helpers/{name}.py.j2", cache=CACHE) for name in helpers],
+            "matrix": None if matrix is None else [e._part(k) for k, (_, e) in enumerate(matrix, start=1)],
+            "tables": _tables(matrix or []),
+        }
         workers = self._workers()
         body = fill("numpy/module.py.j2", **values, workers=workers)
         if workers is not None:  # each worker tells the others the digest of what it runs

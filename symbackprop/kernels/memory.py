@@ -14,8 +14,8 @@ from symbackprop.graph.sizes import Shape, Size
 from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.schedule import ELEMENTWISE, Loop, Step, operations_of, reads_rows
 
-_OTHERS = {"add_at_class", "all_reduce", "summed"}
-IN_PLACE = ELEMENTWISE - {"greater", "greater_equal", "equal", "logical_not", "copy", "erf"} | _OTHERS
+_OTHER_RESULT = {"greater", "greater_equal", "equal", "logical_not", "copy", "erf"}
+IN_PLACE = ELEMENTWISE - _OTHER_RESULT | {"add_at_class", "all_reduce", "summed", "clipped"}
 """Operations that may write over an operand: any of them, but only the first where they change a few of its entries."""
 
 FIRST_ONLY = frozenset(("add_at_class", "replace"))

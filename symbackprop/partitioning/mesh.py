@@ -52,8 +52,8 @@ class Mesh:
         """Raise UsageError where a worker would hold nothing of a dimension."""
         for split in self.splits:
             if split.name in sizes and split.parts > sizes[split.name]:
-                whole = f"{split.name} = {sizes[split.name]}"
-                raise UsageError(f"{whole} cannot be split into {split.parts} parts: a worker would hold nothing of it")
+                shown = f"{split.name} = {sizes[split.name]} cannot be split into {split.parts} parts"
+                raise UsageError(f"{shown}: a worker would hold nothing of it")
 
 
 def block(size: int, parts: int, number: int) -> tuple[int, int]:
@@ -62,8 +62,8 @@ def block(size: int, parts: int, number: int) -> tuple[int, int]:
     return number * count + min(number, rest), count + (number < rest)
 
 
-def make_mesh(model: Model, splits: Mapping[str, int]) -> Mesh:
-    """Return the mesh that splits these dimensions of a model.
+def make_mesh(model: Model, splits: Mapping[str, int], sizes: Mapping[str, int]) -> Mesh:
+    """Return the mesh that splits these dimensions of a model, whose sizes are its defaults but for those given.
 
     Raises UsageError for a dimension that the model does not have, and where a worker would hold nothing of one.
     """
@@ -79,9 +79,10 @@ def make_mesh(model: Model, splits: Mapping[str, int]) -> Mesh:
                 wish += "p"
             taken.add(wish)
             names.append(wish)
-        made.append(Split(name, parts, *names))
+        if parts > 1:
+            made.append(Split(name, parts, *names))
     mesh = Mesh(tuple(made))
-    mesh.refuse_empty({name: size for name, size in model.dimensions.items() if size is not None})
+    mesh.refuse_empty({**{name: size for name, size in model.dimensions.items() if size is not None}, **sizes})
     return mesh
 
 

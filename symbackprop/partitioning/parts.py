@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from symbackprop.derivation.derived import DerivedGraph
-from symbackprop.derivation.workers import Layout, Workers
+from symbackprop.derivation.workers import Layout, Split, Workers
 from symbackprop.drawing import Drawing, draw
 from symbackprop.errors import UsageError
 from symbackprop.graph.nodes import Collective
 from symbackprop.partitioning.mesh import Mesh, make_mesh
 from symbackprop.partitioning.splitting import Splitter
+from symbackprop.partitioning.statistics import with_own_statistics
 from symbackprop.render.workers_note import collectives
 
 
@@ -37,26 +39,43 @@ class Partition:
         return draw(self.derived, level, backward=backward)
 
 
-def split_over(derived: DerivedGraph, splits: Mapping[str, int]) -> Partition:
-    """Return a derivation over the batch in parts. Raises UsageError where a dimension cannot be split so."""
+def split_over(
+    derived: DerivedGraph, splits: Mapping[str, int], sizes: Mapping[str, int] = MappingProxyType({}), *, local: bool = False
+) -> Partition:
+    """Return a derivation over the batch in parts. ``sizes`` come before the model's defaults.
+
+    With ``local``, means over the batch within the model are those of each worker's own examples. Raises UsageError where a
+    dimension cannot be split so.
+    """
     if derived.further:
         raise UsageError("products of second derivatives are not split")
-    mesh = make_mesh(derived.model, splits)
-    known = {name: size for name, size in derived.model.dimensions.items() if size is not None}
-    splitter = Splitter(derived.graph, mesh, known)
-    graph = splitter.split_graph()
+    mesh = make_mesh(derived.model, splits, sizes)
+    known = {**{name: size for name, size in derived.model.dimensions.items() if size is not None}, **sizes}
+    own = _own_statistics(derived, mesh) if local else None
+    splitter = Splitter(derived.graph, Mesh(tuple(split for split in mesh.splits if split is not own)), known)
+    graph, layouts = splitter.split_graph(), splitter.layouts
+    if own is not None:
+        graph, layouts = with_own_statistics(graph, own, layouts, derived.model.objective)
     dimensions = dict(derived.model.dimensions)
     for split in mesh.splits:
-        size = dimensions[split.name]
+        size = known.get(split.name)
         dimensions[split.part] = None if size is None else -(-size // split.parts)
-    local = replace(
+    worker = replace(
         derived,
         model=replace(derived.model, dimensions=dimensions),
         graph=graph,
         forward=tuple(graph.by_name[equation.name] for equation in derived.forward),
         backward=tuple(graph.by_name[equation.name] for equation in derived.backward),
-        workers=Workers(mesh.splits, splitter.layouts),
+        workers=Workers(mesh.splits, layouts),
     )
-    return Partition(derived, mesh, local, splitter.layouts)
+    return Partition(derived, mesh, worker, layouts)
+
+
+def _own_statistics(derived: DerivedGraph, mesh: Mesh) -> Split:
+    """The split of the examples: that of the batch, or the only one. Raises UsageError where it is not to be told."""
+    found = [split for split in mesh.splits if derived.model.batch in (None, split.name)]
+    if len(found) != 1:
+        raise UsageError("local statistics are those of each worker's own examples: split the batch, or one dimension alone")
+    return found[0]
 
 

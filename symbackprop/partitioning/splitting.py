@@ -125,7 +125,7 @@ class Splitter:
         return [self.parts[operand] for operand in node.operands]
 
     def _leaf(self, declaration: Leaf, wanted: Sequence[Sequence[str]] = ()) -> Part:
-        """A given tensor, each of its dimensions split along one axis: where it meets something split, or the first."""
+        """A given tensor, each dimension split along one axis: the one along which it meets something split, or the first."""
         if declaration not in self.parts:
             layout: list[str | None] = [None] * declaration.rank
             for split in self.mesh.splits:
@@ -153,9 +153,9 @@ class Splitter:
                 if name is not None and taken.setdefault(label, name) == name:
                     claims.setdefault(name, {})[label] = None
         chosen = {}
-        for name, places in claims.items():
-            cost = {label: self._gathered_entries(factors, name, label) for label in places}
-            chosen[min(places, key=lambda label: cost[label])] = name
+        for name, claimed in claims.items():
+            cost = {label: self._gathered_entries(factors, name, label) for label in claimed}
+            chosen[min(cost, key=cost.__getitem__)] = name
         return chosen
 
     def _gathered_entries(self, factors: Sequence[tuple[Part, Labels]], name: str, kept: int) -> int:
@@ -222,7 +222,7 @@ class Splitter:
             return Part(pointwise(node.expression, aligned, shape), layout, *groups)
         rest = sympy.Add(*groups.pop(frozenset(), []))
         for partial, own in groups.items():
-            made = pointwise(sympy.Add(*own), aligned, shape)
+            made = pointwise(sympy.factor_terms(sympy.Add(*own)), aligned, shape)
             aligned.append((collective("sum", self._in_order(partial), made), tuple(range(node.rank))))
             rest += argument(len(aligned) - 1)
         return Part(pointwise(rest, aligned, shape), layout)
