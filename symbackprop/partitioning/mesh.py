@@ -7,36 +7,9 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 
+from symbackprop.derivation.workers import Split
 from symbackprop.errors import UsageError
 from symbackprop.graph.model import Model
-from symbackprop.graph.sizes import Size, dimension
-
-
-@dataclass(frozen=True)
-class Split:
-    """A dimension in parts. ``part`` and ``first`` name the sizes of a worker's own: how many positions it holds, and which is
-    its first, counted from 1.
-    """
-
-    name: str
-    parts: int
-    part: str
-    first: str
-
-    @property
-    def size(self) -> Size:
-        """The size of the dimension."""
-        return dimension(self.name)
-
-    @property
-    def own(self) -> Size:
-        """The number of positions that a worker holds."""
-        return dimension(self.part)
-
-    @property
-    def start(self) -> Size:
-        """The first position that a worker holds, counted from 0."""
-        return dimension(self.first) - 1
 
 
 @dataclass(frozen=True)
@@ -94,15 +67,14 @@ def make_mesh(model: Model, splits: Mapping[str, int], sizes: Mapping[str, int])
 
     Raises UsageError for a dimension that the model does not have, and where a worker would hold nothing of one.
     """
-    taken, made = set(model.dimensions), []
+    taken, made = _names(model), []
     for name, parts in splits.items():
         if name not in model.dimensions:
             raise UsageError(f"there is no dimension {name[:80]} to split; there are {', '.join(model.dimensions)}")
         if parts < 1:
             raise UsageError(f"{name}={parts}: a dimension is split into 1 part or more")
         names = []
-        for ending in ("p", "first"):
-            wish = f"{name}_{ending}"
+        for wish in (f"{name}_p", f"{name}_first", f"p_{name}"):
             while wish in taken:
                 wish += "p"
             taken.add(wish)
@@ -112,3 +84,9 @@ def make_mesh(model: Model, splits: Mapping[str, int], sizes: Mapping[str, int])
     mesh = Mesh(tuple(made))
     mesh.refuse_empty({**{name: size for name, size in model.dimensions.items() if size is not None}, **sizes})
     return mesh
+
+
+def _names(model: Model) -> set[str]:
+    """What a model already calls by a name: a size or an index of ours is none of these."""
+    tensors = {leaf.name for leaf in model.graph.declarations} | {equation.name for equation in model.graph.equations}
+    return {*model.dimensions, *tensors, *(function.title for function in model.functions)}

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from symbackprop.derivation.derived import DerivedGraph
+from symbackprop.derivation.workers import Layout, Split, Workers
+from symbackprop.drawing import Drawing, draw
 from symbackprop.errors import UsageError
-from symbackprop.graph.nodes import Collective, Node
-from symbackprop.graph.walk import topological
-from symbackprop.partitioning.mesh import Mesh, Split, make_mesh
-from symbackprop.partitioning.splitting import Layout, Splitter
+from symbackprop.graph.nodes import Collective
+from symbackprop.partitioning.mesh import Mesh, make_mesh
+from symbackprop.partitioning.splitting import Splitter
 from symbackprop.partitioning.statistics import with_own_statistics
+from symbackprop.render.workers_note import collectives
 
 
 @dataclass(frozen=True)
@@ -33,14 +35,14 @@ class Partition:
     @property
     def collectives(self) -> dict[Collective, str]:
         """Where workers meet, in order, each once, with the name of the equation in which it is."""
-        found: dict[Collective, str] = {}
-        seen: set[Node] = set()
-        for equation in self.derived.equations:
-            for node in topological([equation.node]):
-                if isinstance(node, Collective) and node not in seen:
-                    found[node] = equation.name
-                seen.add(node)
-        return found
+        return collectives(self.derived)
+
+    def drawing(self, *, level: str = "equations", backward: bool = False) -> Drawing:
+        """The graph of one worker as a picture: where workers meet is a vertex, and colours tell what each of them holds.
+
+        Raises UsageError for an unknown level, and where the libraries of the extra ``draw`` are missing.
+        """
+        return draw(self.derived, level, backward=backward)
 
 
 def split_over(
@@ -70,6 +72,7 @@ def split_over(
         graph=graph,
         forward=tuple(graph.by_name[equation.name] for equation in derived.forward),
         backward=tuple(graph.by_name[equation.name] for equation in derived.backward),
+        workers=Workers(mesh.splits, layouts),
     )
     return Partition(derived, mesh, worker, layouts)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import sympy
 
+from symbackprop.derivation.workers import Layout, Split
 from symbackprop.errors import UsageError
 from symbackprop.graph.build import collective, scale
 from symbackprop.graph.model import Equation, Graph
@@ -19,8 +20,6 @@ from symbackprop.graph.names import Adjoint, parse_name
 from symbackprop.graph.nodes import Leaf, Node
 from symbackprop.graph.verify import verify
 from symbackprop.graph.walk import topological
-from symbackprop.partitioning.mesh import Split
-from symbackprop.partitioning.splitting import Layout
 
 
 def with_own_statistics(
