@@ -285,11 +285,18 @@ def _draw(options: argparse.Namespace) -> int:
     from symbackprop.api import derive
     from symbackprop.drawing.drawing import TEXTS
 
+    splits = None if options.partition is None else _sizes(options.partition, "--partition")
+    if splits is not None and options.second:
+        raise UsageError("--second is not split over workers: give it without --partition")
     model = _model(options)
     with _progress(f"drawing {model.name}"):
-        drawing = derive(model, wrt).drawing(
-            level=options.level, backward=options.backward, second=options.second, batch_form=options.batch_form
-        )
+        derivation = derive(model, wrt)
+        if splits is not None:
+            drawing = derivation.partition(splits).drawing(level=options.level, backward=options.backward)
+        else:
+            drawing = derivation.drawing(
+                level=options.level, backward=options.backward, second=options.second, batch_form=options.batch_form
+            )
         content = drawing.text(form) if form in TEXTS else drawing.binary(form)
     options.output = f"{_module_name(model.name)}.{form}" if options.output is None else options.output
     return _deliver(content, form, options)

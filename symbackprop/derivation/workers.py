@@ -42,10 +42,14 @@ class Split:
 
 @dataclass(frozen=True)
 class Workers:
-    """Who computes the equations of a derivation: so many workers for each split, and the layouts of tensors and values by name."""
+    """Who computes the equations of a derivation: so many workers for each split, and the layouts of tensors and values by name.
+
+    ``apart`` are values of which each worker has one of its own, such as means over its own examples.
+    """
 
     splits: tuple[Split, ...]
     layouts: Mapping[str, Layout]
+    apart: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:

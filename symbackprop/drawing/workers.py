@@ -8,6 +8,7 @@ from symbackprop.render.formula import Index
 from symbackprop.render.writer import Writer
 
 _SIGNS = {"sum": Label(r"\sum", "∑"), "gather": Label(r"\text{gather}", "gather"), "norm": Label(r"\Vert \cdot \Vert", "‖·‖")}
+_OWN = Label(r"\text{one of its own on every worker}", "one of its own on every worker"), Label(r"\text{own}", "own")
 _WHOLE = Held(0, Label(r"\text{whole on every worker}", "whole on every worker"))
 
 
@@ -17,6 +18,8 @@ def held(writer: Writer, name: str) -> Held | None:
     if workers is None:
         return None
     splits = workers.held_by(name)
+    if name in workers.apart:
+        return Held(1 << len(workers.splits), *_OWN)
     if not splits:
         return _WHOLE
     latex = [writer.latex.size(split.name)[0] for split in splits]

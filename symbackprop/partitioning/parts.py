@@ -13,7 +13,7 @@ from symbackprop.errors import UsageError
 from symbackprop.graph.nodes import Collective
 from symbackprop.partitioning.mesh import Mesh, make_mesh
 from symbackprop.partitioning.splitting import Splitter
-from symbackprop.partitioning.statistics import with_own_statistics
+from symbackprop.partitioning.statistics import own_values, with_own_statistics
 from symbackprop.render.workers_note import collectives
 
 
@@ -59,9 +59,10 @@ def split_over(
     known = {**{name: size for name, size in derived.model.dimensions.items() if size is not None}, **sizes}
     own = _own_statistics(derived, mesh) if local else None
     splitter = Splitter(derived.graph, Mesh(tuple(split for split in mesh.splits if split is not own)), known)
-    graph, layouts = splitter.split_graph(), splitter.layouts
+    graph, layouts, apart = splitter.split_graph(), splitter.layouts, tuple[str, ...]()
     if own is not None:
         graph, layouts = with_own_statistics(graph, own, layouts, derived.model.objective)
+        apart = own_values(graph, own, layouts, derived.model.objective)
     dimensions = dict(derived.model.dimensions)
     for split in mesh.splits:
         size = known.get(split.name)
@@ -72,7 +73,7 @@ def split_over(
         graph=graph,
         forward=tuple(graph.by_name[equation.name] for equation in derived.forward),
         backward=tuple(graph.by_name[equation.name] for equation in derived.backward),
-        workers=Workers(mesh.splits, layouts),
+        workers=Workers(mesh.splits, layouts, apart),
     )
     return Partition(derived, mesh, worker, layouts)
 

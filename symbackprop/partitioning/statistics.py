@@ -53,6 +53,18 @@ def with_own_statistics(
     return verify(replace(graph, declarations=leaves, equations=tuple(equations))), new_layouts
 
 
+def own_values(graph: Graph, split: Split, layouts: Mapping[str, Layout], objective: str | None) -> tuple[str, ...]:
+    """The values of which each worker has one of its own: they depend on its examples, and are no part of a whole."""
+    given = frozenset(leaf.name for leaf in graph.declarations if leaf.kind in ("input", "target"))
+    depends, names = graph.depends_on(given), []
+    for equation in graph.equations:
+        meaning = parse_name(equation.name)
+        summed = equation.name == objective or (isinstance(meaning, Adjoint) and meaning.by in graph.declared)
+        if equation.name in depends and split.name not in layouts[equation.name] and not summed:
+            names.append(equation.name)
+    return tuple(names)
+
+
 def _renamed(root: Node, sizes: Mapping[sympy.Basic, sympy.Basic], known: dict[Node, Node]) -> Node:
     """The same expression with other sizes. ``known`` remembers what has been renamed."""
 

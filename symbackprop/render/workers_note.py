@@ -10,7 +10,7 @@ from symbackprop.derivation.workers import Split, Workers
 from symbackprop.graph.nodes import Collective, Node
 from symbackprop.graph.sizes import dimension
 from symbackprop.graph.walk import topological
-from symbackprop.render.formula import Formula, Index, Number
+from symbackprop.render.formula import Formula, Index, Number, Symbol
 from symbackprop.render.index_form import names_read
 
 Sentence: TypeAlias = tuple[str | Formula, ...]
@@ -35,6 +35,8 @@ def workers_note(derived: DerivedGraph) -> list[Sentence]:
         (f"each of {workers.count} workers holds ", *_listed(held), ", and the whole of everything else"),
         ("a name stands for what one worker holds, and a shape is that of its part",),
     ]
+    if workers.apart:
+        notes.append(("each worker has its own ", *_listed([(_symbol(derived, name),) for name in workers.apart])))
     notes += list(dict.fromkeys(_meaning(workers, node) for node in collectives(derived)))
     read = {name for equation in derived.equations for name in names_read(equation.node)}
     for split in workers.splits:
@@ -73,6 +75,10 @@ def _meaning(workers: Workers, node: Collective) -> Sentence:
     sizes = _listed([(Number(split.size),) for split in splits])
     before, after = _MEANINGS[node.kind]
     return (before, *indices, ", the workers along ", *sizes, f", {after}; then all have the result")
+
+
+def _symbol(derived: DerivedGraph, name: str) -> Formula:
+    return Symbol(name, derived.graph.by_name[name].node.rank)
 
 
 def _listed(items: Sequence[Sentence]) -> Sentence:

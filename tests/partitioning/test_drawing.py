@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 import pygraphviz
 import pytest
 
+from symbackprop import builtin, derive
 from symbackprop.drawing import LEVELS
 from symbackprop.drawing.diagram import Diagram
 from symbackprop.drawing.drawing import TEXTS
@@ -157,3 +158,10 @@ def test_tags_and_meetings_are_in_the_text(form: str) -> None:
 def test_binary_forms() -> None:
     drawing = two_ways().drawing(level="layers")
     assert drawing.png().startswith(b"\x89PNG") and drawing.pdf().startswith(b"%PDF")
+
+
+def test_what_each_worker_has_of_its_own_is_told() -> None:
+    found = derive(builtin("batch_norm")).partition({"n": 2}, local=True)
+    svg = found.drawing(backward=True).text("svg")
+    assert "one of its own on every worker" in svg
+    assert found.derived.workers is not None and found.derived.workers.apart == ("mu", "sigma")
