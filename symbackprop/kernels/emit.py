@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import sympy
 
@@ -19,7 +18,7 @@ from symbackprop.kernels.hessian import parts
 from symbackprop.kernels.identifiers import Identifiers
 from symbackprop.kernels.initial import initial_values
 from symbackprop.kernels.memory import Array
-from symbackprop.kernels.operations import Operation
+from symbackprop.kernels.operations import Operation, expressions_of
 from symbackprop.kernels.plan import Plan, make_plan
 from symbackprop.kernels.schedule import CACHE, Loop, Step, operations_of
 from symbackprop.kernels.statements import HELPERS, Statements
@@ -66,8 +65,7 @@ class _Emitter:
         self.dimensions = sorted(symbol.name for symbol in symbols if symbol == dimension(symbol.name))
 
     def _all_sizes(self) -> list[Size]:
-        sizes = [size for op in self.plan.operations for size in op.shape]
-        sizes += [size for op in self.plan.operations for size in _expressions(op.details.values())]
+        sizes = [size for op in self.plan.operations for size in expressions_of(op)]
         return sizes + [side for pair in self.derived.graph.constraints for side in pair]
 
     # ------------------------------------------------------------ the module
@@ -314,15 +312,6 @@ def equation_of_lines(source: str, derived: DerivedGraph) -> list[str]:
             current = ""
         found.append(current)
     return found
-
-
-def _expressions(values: Iterable[Any]) -> Iterator[Size]:
-    """The expressions among some values, and within tuples of them."""
-    for value in values:
-        if isinstance(value, sympy.Expr):
-            yield value
-        elif isinstance(value, tuple):
-            yield from _expressions(value)
 
 
 def _words(lines: list[str]) -> frozenset[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
+from types import MappingProxyType
 
 from symbackprop.errors import UsageError
 from symbackprop.graph.model import Model
@@ -14,14 +15,18 @@ from symbackprop.graph.sizes import Size, dimension
 
 @dataclass(frozen=True)
 class Split:
-    """A dimension in parts. ``part`` and ``first`` name the sizes of a worker's own: how many positions it holds, and which is
-    its first, counted from 1.
+    """A dimension in parts, and each of those in rounds: a sum over it is one over the workers and over their rounds.
+
+    ``part`` and ``first`` name the sizes of a worker's own: how many positions it works at a time, and which is its first,
+    counted from 1; ``held`` names how many it holds, which is the same where it works them in one round.
     """
 
     name: str
     parts: int
     part: str
     first: str
+    rounds: int = 1
+    held: str = ""
 
     @property
     def size(self) -> Size:
@@ -30,7 +35,7 @@ class Split:
 
     @property
     def own(self) -> Size:
-        """The number of positions that a worker holds."""
+        """The number of positions that a worker works at a time."""
         return dimension(self.part)
 
     @property
@@ -72,15 +77,22 @@ class Mesh:
         found = dict(sizes)
         for split in self.splits:
             start, count = block(sizes[split.name], split.parts, self.place(rank)[split.name])
-            found |= {split.part: count, split.first: start + 1}
+            if count % split.rounds:
+                raise UsageError(f"{split.name}: {count} positions of a worker cannot be worked in {split.rounds} equal rounds")
+            found |= {split.held: count, split.part: count // split.rounds, split.first: start + 1}
         return found
+
+    @property
+    def in_space(self) -> Mesh:
+        """The same with a worker for each round: what rounds compute, all at once."""
+        return Mesh(tuple(replace(s, parts=s.parts * s.rounds, rounds=1, held=s.part) for s in self.splits))
 
     def refuse_empty(self, sizes: Mapping[str, int]) -> None:
         """Raise UsageError where a worker would hold nothing of a dimension."""
         for split in self.splits:
-            if split.name in sizes and split.parts > sizes[split.name]:
+            if split.name in sizes and split.parts * split.rounds > sizes[split.name]:
                 raise UsageError(
-                    f"{split.name} = {sizes[split.name]} cannot be split into {split.parts} parts: a worker would hold nothing of it"
+                    f"{split.name} = {sizes[split.name]} cannot be split into {split.parts * split.rounds} parts: a worker would hold nothing of it"
                 )
 
 
@@ -90,8 +102,8 @@ def block(size: int, parts: int, number: int) -> tuple[int, int]:
     return number * count + min(number, rest), count + (number < rest)
 
 
-def make_mesh(model: Model, splits: Mapping[str, int]) -> Mesh:
-    """Return the mesh that splits these dimensions of a model.
+def make_mesh(model: Model, splits: Mapping[str, int], rounds: Mapping[str, int] = MappingProxyType({})) -> Mesh:
+    """Return the mesh that splits these dimensions of a model; ``rounds`` says of some of them in how many rounds they are worked.
 
     Raises UsageError for a dimension that the model does not have, and where a worker would hold nothing of one.
     """
@@ -101,14 +113,15 @@ def make_mesh(model: Model, splits: Mapping[str, int]) -> Mesh:
             raise UsageError(f"there is no dimension {name[:80]} to split; there are {', '.join(model.dimensions)}")
         if parts < 1:
             raise UsageError(f"{name}={parts}: a dimension is split into 1 part or more")
-        names = []
-        for ending in ("p", "first"):
+        names, turns = [], rounds.get(name, 1)
+        for ending in ("p", "first", *(["r"] if turns > 1 else [])):
             wish = f"{name}_{ending}"
             while wish in taken:
                 wish += "p"
             taken.add(wish)
             names.append(wish)
-        made.append(Split(name, parts, *names))
+        held, first, part = names[0], names[1], names[-1] if turns > 1 else names[0]
+        made.append(Split(name, parts, part, first, turns, held))
     mesh = Mesh(tuple(made))
     mesh.refuse_empty({name: size for name, size in model.dimensions.items() if size is not None})
     return mesh
