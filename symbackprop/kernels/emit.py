@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import sympy
 
@@ -39,6 +40,11 @@ class Workers:
     splits: tuple[tuple[str, int, str, str], ...]
     layouts: Mapping[str, tuple[str | None, ...]]
 
+    @property
+    def own(self) -> frozenset[str]:
+        """The names of the sizes of a worker's own."""
+        return frozenset(name for _, _, *names in self.splits for name in names)
+
 
 def generate_source(
     derived: DerivedGraph, *, checkpoint: int | None = None, example: DerivedGraph | None = None,
@@ -50,14 +56,18 @@ def generate_source(
     whole matrix. ``checkpoint`` is that of `make_plan`. ``workers`` are those that a derivation with collectives is for.
     """
     plan = make_plan(derived, checkpoint)
-    found = [(part.names, _Emitter(part.plan.derived, part.plan)) for part in parts(example, plan)] if example else None
-    return _Emitter(derived, plan, workers).module(_note(checkpoint), found)
+    found = [(part.names, Emitter(part.plan.derived, part.plan)) for part in parts(example, plan)] if example else None
+    return Emitter(derived, plan, workers).module(_note(checkpoint), found)
 
 
-class _Emitter:
-    def __init__(self, derived: DerivedGraph, plan: Plan, workers: Workers | None = None) -> None:
+class Emitter:
+    """Writes the module of a plan. ``taken`` are identifiers that no value may have."""
+
+    def __init__(
+        self, derived: DerivedGraph, plan: Plan, workers: Workers | None = None, taken: tuple[str, ...] = ()
+    ) -> None:
         self.derived, self.plan, self.model, self.workers = derived, plan, derived.model, workers
-        self.names = Identifiers()
+        self.names = Identifiers(taken)
         self.statements = Statements(plan, self.names)
         self.numbers, self.variables = self.statements.numbers, self.statements.variables
         self.writer = Writer(derived)
@@ -70,8 +80,12 @@ class _Emitter:
 
     # ------------------------------------------------------------ the module
 
-    def module(self, note: str, matrix: list[tuple[tuple[str, ...], _Emitter]] | None = None) -> str:
+    def module(self, note: str, matrix: list[tuple[tuple[str, ...], Emitter]] | None = None) -> str:
         """The whole text. ``matrix`` holds the parts of the matrix that have functions of their own, if it is wanted."""
+        return module_text(self._values(note, matrix))
+
+    def _values(self, note: str, matrix: list[tuple[tuple[str, ...], Emitter]] | None) -> dict[str, Any]:
+        """What stands in the places of the module's template."""
         outputs, objective = self.plan.outputs, self.plan.objective
         gradients, products = self.plan.gradients, self.plan.products
         targets = {"predict": list(outputs.values())} if outputs else {}
@@ -80,13 +94,15 @@ class _Emitter:
         if objective is not None and products:
             targets["hvp"] = list(products.values())
             targets["loss_grad_and_hvp"] = [objective, *gradients.values(), *products.values()]
-        functions = [{"name": name, "lines": self._function(wanted)} for name, wanted in targets.items()]
+        functions = [
+            {"template": f"numpy/{name}.py.j2", "lines": self._function(wanted)} for name, wanted in targets.items()
+        ]
         opens = sorted(self._open_functions())
         if matrix is not None:
-            functions.append({"name": "hessian", "lines": []})
+            functions.append({"template": "numpy/hessian.py.j2", "lines": []})
         helpers = sorted({name for emitter in (self, *[e for _, e in matrix or ()]) for name in emitter._helpers()})
-        own = {name for _, _, *names in self.workers.splits for name in names} if self.workers else set()
-        values = dict(
+        own = self.workers.own if self.workers else frozenset[str]()
+        return dict(
             title=_docstring(self.model.title or self.model.name),
             model_text=[_docstring(line) for line in (self.model.source or source(self.model)).splitlines()],
             version=__version__,
@@ -113,15 +129,10 @@ class _Emitter:
             helpers=[fill(f"numpy/helpers/{name}.py.j2", cache=CACHE) for name in helpers],
             matrix=None if matrix is None else [e._part(k) for k, (_, e) in enumerate(matrix, start=1)],
             tables=_tables(matrix or []),
+            workers=self._workers(),
         )
-        workers = self._workers()
-        body = fill("numpy/module.py.j2", **values, workers=workers)
-        if workers is not None:  # each worker tells the others the digest of what it runs
-            workers["digest"] = repr(hashlib.sha256(body.encode()).hexdigest()[:16])
-            body = fill("numpy/module.py.j2", **values, workers=workers)
-        return sealed(body, "#")
 
-    def _workers(self) -> dict[str, object] | None:
+    def _workers(self) -> dict[str, Any] | None:
         """What the module says of the workers; None for one that runs alone."""
         if self.workers is None:
             return None
@@ -132,13 +143,17 @@ class _Emitter:
             "layouts": [(repr(name), repr(layout)) for name, layout in self.workers.layouts.items()],
             "groups": [repr(group) for group in sorted({*alone, *met})],
             "sizes": repr(tuple(self._told())),
-            "digest": "None",
-        }
+            "digest": "None", "stages": 1, "rounds": None, "home": [],
+        }  # fmt: skip
 
     def _told(self) -> list[str]:
         """The dimensions that a worker reads from its arrays."""
         axes = [size for leaf in self.derived.graph.declarations for size in leaf.shape]
-        return sorted({size.name for size in axes if size.is_Symbol})
+        return sorted({self._axis(size) for size in axes if size.is_Symbol})
+
+    def _axis(self, size: Size) -> str:
+        """The dimension of an axis of a tensor that is given."""
+        return str(size.name)
 
     def _part(self, number: int) -> dict[str, object]:
         """The function of one block or diagonal of the matrix."""
@@ -166,7 +181,7 @@ class _Emitter:
         return {op.details["title"].replace("′", "'") for op in self.plan.operations if op.kind == "open_function"}
 
     def _declared(self, leaf: Leaf) -> str:
-        axes = "".join(f"{size}, " if size.is_Integer else f"{size.name!r}, " for size in leaf.shape)
+        axes = "".join(f"{size}, " if size.is_Integer else f"{self._axis(size)!r}, " for size in leaf.shape)
         classes = (
             "None"
             if leaf.classes is None
@@ -200,12 +215,7 @@ class _Emitter:
             lines.append(f"{flat} = np.empty({self.numbers.size(bucket.entries)}, dtype)")
             lines.append(f"{_tuple(names)} = _cut({flat}, {_tuple([self._shape(shape) for _, shape in members])})")
         together = {self.plan.array_of[member] for bucket in self.plan.buckets for member in bucket.members}
-        for array in self.plan.arrays:
-            if array.loop is None:
-                (shape, name), *others = self.variables.forms(array)
-                if array not in together:
-                    lines.append(f"{owner}.{name} = np.empty({self._shape(shape)}, {self._dtype(array)})")
-                lines += [f"{owner}.{other} = _part({owner}.{name}, {self._shape(form)})" for form, other in others]
+        lines += [line for array in self.plan.arrays if array not in self.plan.of_a_turn for line in self._array(array, owner, together)]
         sizes = [
             f"_rows({self.numbers.size(loop.length)}, {self._bytes(self.plan.row_width(loop))}) * ({self._bytes(width)})"
             for loop in self.plan.loops
@@ -213,15 +223,25 @@ class _Emitter:
         ]
         largest = sizes[0] if len(sizes) == 1 else f"max({', '.join(sizes)})" if sizes else "0"
         lines += [f"{owner}.scratch = np.empty({largest}, np.uint8)"] if self.plan.loops else []
-        return lines + [self._blocks(loop, owner) for loop in self.plan.loops]
+        return lines + [self._blocks(loop, owner) for loop in self.plan.loops if self.plan.times(loop.operations[0]) == 1]
+
+    def _array(self, array: Array, owner: str, there: Collection[Array] = ()) -> list[str]:
+        """The lines that allocate an array, where it is not ``there`` already, in all its forms."""
+        if array.loop is not None:
+            return []
+        shape, *others = [shape for shape, _ in self.variables.forms(array)]
+        name = self.variables.attribute(array, shape, owner)
+        lines = [] if array in there else [f"{name} = np.empty({self._shape(shape)}, {self._dtype(array)})"]
+        forms = [(self.variables.attribute(array, other, owner), self._shape(other)) for other in others]
+        return lines + [f"{form} = _part({name}, {size})" for form, size in forms]
 
     def _blocks(self, loop: Loop, owner: str) -> str:
         rows = self.plan.rows_in(loop)
-        arrays = [f"{owner}.{self.variables.of_array(array, shape)}" for array, shape in rows.whole]
+        arrays = [self.variables.attribute(array, shape, owner) for array, shape in rows.whole]
         arrays += [f"{owner}.{self.variables.of(value)}" for value in rows.constants]
         scratch = [f"({self._shape(shape[1:])}, {self._dtype(array)})" for array, shape in rows.scratch]
         return (
-            f"{owner}.{self.variables.loop_name(loop)} = _blocks({self.numbers.size(loop.length)}, "
+            f"{self.variables.loop_name(loop, owner)} = _blocks({self.numbers.size(loop.length)}, "
             f"{self._bytes(self.plan.row_width(loop))}, "
             f"({_tuple(arrays)}), ({_tuple(scratch)}), {owner}.scratch)"
         )
@@ -250,19 +270,29 @@ class _Emitter:
     def _function(self, targets: list[Operation]) -> list[str]:
         """The lines that compute the targets in a workspace."""
         lines = self._lines(targets)
-        read = _words(lines)
+        return self._sizes(lines) + lines
+
+    def _sizes(self, lines: list[str]) -> list[str]:
+        """The lines that give the sizes that some lines read their variables."""
+        read = words(lines)
         sizes = [(self.names.size(dimension), dimension) for dimension in self.dimensions]
-        return [f"{name} = w.sizes[{dimension!r}]" for name, dimension in sizes if name in read] + lines
+        return [f"{name} = w.sizes[{dimension!r}]" for name, dimension in sizes if name in read]
 
     def _lines(self, targets: list[Operation]) -> list[str]:
         """The lines that compute the targets, where the sizes have their variables."""
+        lines, needed = self._steps(targets), self.plan.needed(targets)[1]
+        given, read = [op for op in self.plan.operations if op.kind == "given" and op in needed], words(lines)
+        return [f"{x} = arrays[{op.name!r}]" for op in given if (x := self.variables.of(op)) in read] + lines
+
+    def _steps(self, targets: list[Operation], chosen: slice = slice(None)) -> list[str]:
+        """The lines of those steps of the plan that the targets need."""
         wanted, needed = self.plan.needed(targets)
-        later = self._read_later(wanted, needed, targets)
+        later = dict(zip(wanted, self._read_later(wanted, needed, targets), strict=True))
         lines: list[str] = []
         current = ""
-        for number, step in enumerate(wanted):
+        for step in (step for step in self.plan.steps[chosen] if step in later):
             if isinstance(step, Loop):
-                lines += self.statements.loop_lines(step, needed, self._comment, later[number])
+                lines += self.statements.loop_lines(step, needed, self._comment, later[step])
                 current = ""
                 continue
             code = self.statements.statement(step)
@@ -270,9 +300,7 @@ class _Emitter:
                 current = step.equation
                 lines.append(f"# {self._comment(current)}")
             lines += code
-        given = [op for step in wanted for op in operations_of(step) if op.kind == "given"]
-        read = _words(lines)
-        return [f"{x} = arrays[{op.name!r}]" for op in given if (x := self.variables.of(op)) in read] + lines
+        return lines
 
     def _read_later(
         self, wanted: list[Step], needed: frozenset[Operation], targets: list[Operation]
@@ -314,11 +342,22 @@ def equation_of_lines(source: str, derived: DerivedGraph) -> list[str]:
     return found
 
 
-def _words(lines: list[str]) -> frozenset[str]:
+def words(lines: list[str]) -> frozenset[str]:
+    """The words in some lines."""
     return frozenset(re.findall(r"\w+", "\n".join(lines)))
 
 
-def _tables(matrix: list[tuple[tuple[str, ...], _Emitter]]) -> dict[str, list[tuple[str, str]]]:
+def module_text(values: dict[str, Any]) -> str:
+    """Fill the module's template; each of several workers tells the others the digest of what it runs."""
+    body = fill("numpy/module.py.j2", **values)
+    workers = values["workers"]
+    if workers is not None:
+        workers["digest"] = repr(hashlib.sha256(body.encode()).hexdigest()[:16])
+        body = fill("numpy/module.py.j2", **values)
+    return sealed(body, "#")
+
+
+def _tables(matrix: list[tuple[tuple[str, ...], Emitter]]) -> dict[str, list[tuple[str, str]]]:
     """The functions of the blocks, by row and column, and of the diagonals, by name."""
     entries = [(names, f"_part_{number}") for number, (names, _) in enumerate(matrix, start=1)]
     return {

@@ -6,6 +6,7 @@ import builtins
 import keyword
 import re
 import unicodedata
+from collections.abc import Iterable
 
 from symbackprop.graph.names import Adjoint, DataTerm, Diagonal, OfOne, Quadratic, Tangent, parse_name
 from symbackprop.language.vocabulary import GREEK
@@ -59,9 +60,10 @@ _TAKEN = frozenset(
 class Identifiers:
     """Gives every name of a model an identifier of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        """``taken`` are identifiers that the module has for something else."""
         self._used: dict[str, str] = {}
-        self._taken: set[str] = set(_TAKEN)
+        self._taken: set[str] = {*_TAKEN, *taken}
 
     def of(self, name: str) -> str:
         """Return the identifier of a name, the same each time."""

@@ -86,6 +86,11 @@ class Plan:
         """How many entries of each dtype the arrays of the workspace have; its constants and the loops' scratch come on top."""
         return _by_dtype((array.dtype, self.copies(array) * array.entries) for array in self.arrays if array.loop is None)
 
+    @property
+    def of_a_turn(self) -> frozenset[Array]:
+        """The arrays of one part of the batch."""
+        return frozenset() if self.turns is None else self.turns.arrays
+
     def copies(self, array: Array) -> int:
         """How many there are of an array: one for each part of the batch that is under way."""
         return self.turns.copies if self.turns is not None and array in self.turns.arrays else 1
