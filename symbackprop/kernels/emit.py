@@ -86,22 +86,11 @@ class Emitter:
 
     def _values(self, note: str, matrix: list[tuple[tuple[str, ...], Emitter]] | None) -> dict[str, Any]:
         """What stands in the places of the module's template."""
-        outputs, objective = self.plan.outputs, self.plan.objective
-        gradients, products = self.plan.gradients, self.plan.products
-        targets = {"predict": list(outputs.values())} if outputs else {}
-        if objective is not None:
-            targets |= {"loss": [objective], "loss_and_grad": [objective, *gradients.values()]}
-        if objective is not None and products:
-            targets["hvp"] = list(products.values())
-            targets["loss_grad_and_hvp"] = [objective, *gradients.values(), *products.values()]
-        functions = [
-            {"template": f"numpy/{name}.py.j2", "lines": self._function(wanted)} for name, wanted in targets.items()
-        ]
-        opens = sorted(self._open_functions())
-        if matrix is not None:
-            functions.append({"template": "numpy/hessian.py.j2", "lines": []})
-        helpers = sorted({name for emitter in (self, *[e for _, e in matrix or ()]) for name in emitter._helpers()})
+        members = self._members(matrix)
+        opens = sorted({name for emitter in members for name in emitter._open_functions()})
+        helpers = sorted({name for emitter in members for name in emitter._helpers()})
         own = self.workers.own if self.workers else frozenset[str]()
+        outputs, gradients, products = self.plan.outputs, self.plan.gradients, self.plan.products
         return dict(
             title=_docstring(self.model.title or self.model.name),
             model_text=[_docstring(line) for line in (self.model.source or source(self.model)).splitlines()],
@@ -117,9 +106,9 @@ class Emitter:
             bytes=textwrap.wrap(self._bytes(self.plan.entries), 100, break_long_words=False),
             buffers=self._workspace("self"),
             classes=[self._classes(leaf) for leaf in self.derived.graph.declarations if leaf.classes is not None],
-            functions=functions,
+            functions=[*self._functions(), *([] if matrix is None else [{"template": "numpy/hessian.py.j2", "lines": []}])],
             outputs=[(repr(name), self._result(op)) for name, op in outputs.items()],
-            objective=None if objective is None else self.statements.expression(objective),
+            objective=self.plan.objective and self.statements.expression(self.plan.objective),
             gradients=[(repr(name), self._gradient(name, op)) for name, op in gradients.items()],
             products=[(repr(name), self._gradient(name, op)) for name, op in products.items()],
             product=self.derived.further[-1].title if products else "",
@@ -132,18 +121,36 @@ class Emitter:
             workers=self._workers(),
         )
 
+    def _members(self, matrix: list[tuple[tuple[str, ...], Emitter]] | None) -> list[Emitter]:
+        """All that the module's lines are written by."""
+        return [self, *[emitter for _, emitter in matrix or ()]]
+
+    def _functions(self) -> list[dict[str, Any]]:
+        """What stands in the templates of the functions."""
+        plan, targets = self.plan, dict[str, list[Operation]]()
+        if plan.outputs:
+            targets["predict"] = [*plan.outputs.values()]
+        if plan.objective is not None:
+            targets |= {"loss": [plan.objective], "loss_and_grad": [plan.objective, *plan.gradients.values()]}
+        if plan.objective is not None and plan.products:
+            targets["hvp"] = [*plan.products.values()]
+            targets["loss_grad_and_hvp"] = [plan.objective, *plan.gradients.values(), *plan.products.values()]
+        return [{"template": f"numpy/{name}.py.j2", "lines": self._function(wanted)} for name, wanted in targets.items()]
+
     def _workers(self) -> dict[str, Any] | None:
         """What the module says of the workers; None for one that runs alone."""
         if self.workers is None:
             return None
         alone = [(name,) for name, *_ in self.workers.splits]
-        met = [op.details["groups"] for op in self.plan.operations if op.kind in ("all_reduce", "all_gather")]
+        operations = [op for emitter in self._members(None) for op in emitter.plan.operations]
+        met = [op.details["groups"] for op in operations if op.kind in ("all_reduce", "all_gather")]
+        met += [bucket.groups for emitter in self._members(None) for bucket in emitter.plan.buckets]
         return {
             "splits": [(repr(name), parts, *map(repr, own)) for name, parts, *own in self.workers.splits],
             "layouts": [(repr(name), repr(layout)) for name, layout in self.workers.layouts.items()],
             "groups": [repr(group) for group in sorted({*alone, *met})],
             "sizes": repr(tuple(self._told())),
-            "digest": "None", "stages": 1, "rounds": None, "home": [],
+            "digest": "None", "stages": 1, "rounds": None, "arrays": [],
         }  # fmt: skip
 
     def _told(self) -> list[str]:
@@ -223,7 +230,7 @@ class Emitter:
         ]
         largest = sizes[0] if len(sizes) == 1 else f"max({', '.join(sizes)})" if sizes else "0"
         lines += [f"{owner}.scratch = np.empty({largest}, np.uint8)"] if self.plan.loops else []
-        return lines + [self._blocks(loop, owner) for loop in self.plan.loops if self.plan.times(loop.operations[0]) == 1]
+        return lines + [self._blocks(loop, owner) for loop in self.plan.loops if not self.plan.is_of_a_turn(loop)]
 
     def _array(self, array: Array, owner: str, there: Collection[Array] = ()) -> list[str]:
         """The lines that allocate an array, where it is not ``there`` already, in all its forms."""

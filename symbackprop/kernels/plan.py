@@ -35,7 +35,7 @@ class LoopRows:
 class Turns:
     """The steps from ``first`` up to ``end`` are worked ``number`` times, those from ``back`` on after all turns have gone forward.
 
-    arrays are those of one turn; ``copies`` of each are in use at a time.
+    arrays are those of which each turn has its own, where ``copies`` of them are under way; the others are shared by all.
     """
 
     number: int
@@ -90,6 +90,10 @@ class Plan:
     def of_a_turn(self) -> frozenset[Array]:
         """The arrays of one part of the batch."""
         return frozenset() if self.turns is None else self.turns.arrays
+
+    def is_of_a_turn(self, loop: Loop) -> bool:
+        """Tell whether a loop works on arrays of one part of the batch."""
+        return any(array in self.of_a_turn for array, _ in self.rows_in(loop).whole)
 
     def copies(self, array: Array) -> int:
         """How many there are of an array: one for each part of the batch that is under way."""
@@ -167,7 +171,7 @@ def make_plan(derived: DerivedGraph, checkpoint: int | None = None) -> Plan:
 def planned(lowered: Lowered, phase: Mapping[Operation, int], rounds: int = 1, copies: int = 1) -> Plan:
     """Return the plan of operations that are in the order of their phases (see `symbackprop.kernels.rounds`).
 
-    ``copies`` of the arrays of a round are in use at a time.
+    ``copies`` of them are under way at a time: so many arrays there are of each value that the forward pass leaves for the other.
     """
     derived, sizes = lowered.derived, lowered.sizes
     phases = _by_phase(recompute_cheap(lowered.operations, derived.reversed), phase)
@@ -189,12 +193,14 @@ def planned(lowered: Lowered, phase: Mapping[Operation, int], rounds: int = 1, c
         return replace(plan, array_of=assign(steps, pinned, until, together))
     first, back, end = ends[:AFTER]
     turn = frozenset(operation for step in steps[first:end] for operation in operations_of(step))
-    own = frozenset(operation for operation in turn if operation.kind not in KEPT)
-    read = {operand.base for operation in turn for operand in operation.operands if operand.kind not in KEPT} - own
+    read = {operand.base for operation in turn for operand in operation.operands if operand.kind not in KEPT} - turn
     until |= dict.fromkeys(read, end - 1)
     pinned |= {*lowered.outputs.values()}
-    kept = assign(steps, pinned, until, together, frozenset(plan.operations) - own)
+    forward = {operation for step in steps[first:back] for operation in operations_of(step)}
+    own = frozenset(operation for operation in turn if operation in forward | {*_sent(steps)} and operation.kind not in KEPT)
+    own = own if copies > 1 else frozenset()  # what a part's backward pass does not send, the next one may write over
     arrays = assign(steps, frozenset(), until, among=own)
+    kept = assign(steps, pinned, until, together, frozenset(plan.operations) - own)
     turns = Turns(rounds, copies, first, back, end, frozenset(arrays.values()), turn)
     return replace(plan, array_of={**kept, **arrays}, turns=turns)
 

@@ -85,4 +85,4 @@ class Variables:
 
     def loop_name(self, loop: Loop, owner: str = "w") -> str:
         """The attribute that holds the blocks of a loop, with what it is an attribute of."""
-        return f"{owner if self.plan.times(loop.operations[0]) == 1 else 'm'}.{self._loops[loop]}"
+        return f"{'m' if self.plan.is_of_a_turn(loop) else owner}.{self._loops[loop]}"

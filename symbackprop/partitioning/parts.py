@@ -4,23 +4,61 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
+
+import sympy
 
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.errors import UsageError
+from symbackprop.footprint.memory_use import entry_bytes
 from symbackprop.graph.nodes import Collective, Node
+from symbackprop.graph.sizes import Size, dimension
 from symbackprop.graph.walk import topological
+from symbackprop.kernels.lowered import lowered_of
+from symbackprop.kernels.plan import Plan
+from symbackprop.kernels.rounds import Rounds
+from symbackprop.kernels.stages import Stages, Transfer, make_stages
 from symbackprop.partitioning.mesh import Mesh, make_mesh
 from symbackprop.partitioning.splitting import Layout, Splitter
 
 
 @dataclass(frozen=True)
 class Partition:
-    """The equations of one worker. ``whole`` are those they come from; layouts are those of tensors and values by name."""
+    """The equations of one worker. ``whole`` are those they come from; layouts are those of tensors and values by name.
+
+    stages are how many times the workers of the mesh there are, each for some of the layers, and rounds in how many parts, one
+    after the other, each works its part of the batch.
+    """
 
     whole: DerivedGraph
     mesh: Mesh
     derived: DerivedGraph
     layouts: Mapping[str, Layout]
+    stages: int = 1
+
+    @property
+    def rounds(self) -> int:
+        """In how many rounds the batch is worked."""
+        return max((split.rounds for split in self.mesh.splits), default=1)
+
+    @property
+    def workers(self) -> int:
+        """How many workers there are: those of the mesh in each stage. The worker of rank r is in stage r // mesh.workers."""
+        return self.stages * self.mesh.workers
+
+    @cached_property
+    def in_rounds(self) -> Rounds | None:
+        """What the kernel must know of the rounds, if there are several."""
+        for split in self.mesh.splits:
+            if split.rounds > 1:
+                sizes = split.own, dimension(split.held), dimension(split.first)
+                return Rounds(split.rounds, split.name, split.parts, *sizes, self.layouts)
+        return None
+
+    @cached_property
+    def kernel(self) -> Stages:
+        """The plans of the stages and what they send one another."""
+        return make_stages(lowered_of(self.derived), self.stages, self.in_rounds)
 
     @property
     def collectives(self) -> dict[Collective, str]:
@@ -35,18 +73,27 @@ class Partition:
         return found
 
 
-def split_over(derived: DerivedGraph, splits: Mapping[str, int]) -> Partition:
-    """Return a derivation over the batch in parts. Raises UsageError where a dimension cannot be split so."""
+def split_over(
+    derived: DerivedGraph, splits: Mapping[str, int], stages: int = 1, rounds: int = 1
+) -> Partition:
+    """Return a derivation over the batch in parts: dimensions over workers, layers over stages of workers, the batch over rounds.
+
+    The batch is the model's, or without one the only dimension of ``splits``. Raises UsageError where it cannot be divided so.
+    """
     if derived.further:
         raise UsageError("products of second derivatives are not split")
-    mesh = make_mesh(derived.model, splits)
+    if rounds < 1:
+        raise UsageError(f"{rounds} rounds: the batch is worked in 1 round or more")
+    turns = {_batch(derived, splits): rounds} if rounds > 1 else {}
+    mesh = make_mesh(derived.model, {**splits, **{name: splits.get(name, 1) for name in turns}}, turns)
     known = {name: size for name, size in derived.model.dimensions.items() if size is not None}
     splitter = Splitter(derived.graph, mesh, known)
     graph = splitter.split_graph()
     dimensions = dict(derived.model.dimensions)
     for split in mesh.splits:
         size = dimensions[split.name]
-        dimensions[split.part] = None if size is None else -(-size // split.parts)
+        dimensions[split.held] = None if size is None else -(-size // split.parts)
+        dimensions[split.part] = None if size is None else -(-size // (split.parts * split.rounds))
     local = replace(
         derived,
         model=replace(derived.model, dimensions=dimensions),
@@ -54,6 +101,28 @@ def split_over(derived: DerivedGraph, splits: Mapping[str, int]) -> Partition:
         forward=tuple(graph.by_name[equation.name] for equation in derived.forward),
         backward=tuple(graph.by_name[equation.name] for equation in derived.backward),
     )
-    return Partition(derived, mesh, local, splitter.layouts)
+    partition = Partition(derived, mesh, local, splitter.layouts, stages)
+    if stages != 1 or rounds > 1:
+        _ = partition.kernel  # what cannot be divided so is refused here
+    return partition
 
 
+def _batch(derived: DerivedGraph, splits: Mapping[str, int]) -> str:
+    if derived.model.batch is not None:
+        return derived.model.batch
+    if len(splits) != 1:
+        raise UsageError("the model has no batch dimension, so that none can be worked in rounds: split the one that is, if only in 1 part")
+    return next(iter(splits))
+
+
+def stage_plans(partition: Partition) -> tuple[Plan, ...]:
+    """Return the plan of a worker of each stage."""
+    return partition.kernel.plans
+
+
+def transferred(partition: Partition) -> tuple[tuple[Transfer, Size], ...]:
+    """Return what a worker of one stage sends to its like of another in a call of all that the kernel can compute, with its bytes."""
+    return tuple(
+        (transfer, sympy.expand(transfer.times * entry_bytes(transfer.dtype) * sympy.Mul(*transfer.shape)))
+        for transfer in partition.kernel.transfers
+    )
