@@ -20,7 +20,7 @@ from symbackprop.kernels.arithmetic import entry_operations, multiply_adds
 from symbackprop.kernels.lowered import Lowered
 from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.plan import Plan, planned
-from symbackprop.kernels.rounds import BACKWARD, FORWARD, Rounds, in_rounds
+from symbackprop.kernels.rounds import AFTER, BACKWARD, FORWARD, KEPT, Rounds, in_rounds
 
 
 @dataclass(frozen=True)
@@ -156,9 +156,10 @@ class _Division:
                     op.equation, op.dtype,
                 )  # fmt: skip
                 made[stage][op] = receive
-                append(source, send, self.phase[op])
-                append(stage, receive, self.phase[op])
-                times = self.rounds if self.phase[op] in (FORWARD, BACKWARD) else 1
+                phase = AFTER if op.kind in KEPT else self.phase[op]
+                append(source, send, phase)
+                append(stage, receive, phase)
+                times = self.rounds if phase in (FORWARD, BACKWARD) else 1
                 self.transfers.append(Transfer(op.name or op.equation, source, stage, op.shape, op.dtype, times))
         return [
             (self._made(part, made[stage], lists[stage]), phases[stage]) for stage, part in enumerate(results)
