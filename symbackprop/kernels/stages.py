@@ -13,8 +13,10 @@ from functools import cache
 
 import sympy
 
+from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.derivation.layers import homes, layers
 from symbackprop.errors import UsageError
+from symbackprop.graph.build import leaf
 from symbackprop.graph.sizes import Shape
 from symbackprop.kernels.arithmetic import entry_operations, multiply_adds
 from symbackprop.kernels.lowered import Lowered
@@ -49,9 +51,9 @@ def make_stages(lowered: Lowered, stages: int, rounds: Rounds | None) -> Stages:
     whole, phase = in_rounds(lowered, rounds)
     stage_of = _cut(whole, stages)
     home = {name: stage_of[layer] for name, layer in homes(whole.derived).items()}
-    parameters = {leaf.name: home.get(leaf.name, 0) for leaf in whole.derived.graph.declarations if leaf.kind == "parameter"}
+    parameters = {d.name: home.get(d.name, 0) for d in whole.derived.graph.declarations if d.kind == "parameter"}
     number = 1 if rounds is None else rounds.number
-    division = _Division(whole, phase, placed(whole, home), home, stages, number)
+    division = _Division(whole, phase, placed(whole, home), home, stages, rounds)
     plans = [
         planned(part, phases, number, number if stages > 1 else 1) for part, phases in division.parts()
     ]  # fmt: skip
@@ -60,7 +62,7 @@ def make_stages(lowered: Lowered, stages: int, rounds: Rounds | None) -> Stages:
 
 def placed(lowered: Lowered, home: Mapping[str, int]) -> dict[Operation, int | None]:
     """Return where each operation is worked, by the homes of equations and parameters; None for what may be worked anywhere."""
-    parameters = {leaf.name for leaf in lowered.derived.graph.declarations if leaf.kind == "parameter"}
+    parameters = {d.name for d in lowered.derived.graph.declarations if d.kind == "parameter"}
     place: dict[Operation, int | None] = {}
     for op in lowered.operations:
         if op.kind == "given":
@@ -121,7 +123,7 @@ class _Division:
     place: Mapping[Operation, int | None]
     home: Mapping[str, int]
     stages: int
-    rounds: int
+    rounds: Rounds | None
     transfers: list[Transfer] = field(default_factory=list)
 
     def parts(self) -> list[tuple[Lowered, dict[Operation, int]]]:
@@ -159,7 +161,7 @@ class _Division:
                 phase = AFTER if op.kind in KEPT else self.phase[op]
                 append(source, send, phase)
                 append(stage, receive, phase)
-                times = self.rounds if phase in (FORWARD, BACKWARD) else 1
+                times = self.rounds.number if self.rounds is not None and phase in (FORWARD, BACKWARD) else 1
                 self.transfers.append(Transfer(op.name or op.equation, source, stage, op.shape, op.dtype, times))
         return [
             (self._made(part, made[stage], lists[stage]), phases[stage]) for stage, part in enumerate(results)
@@ -201,8 +203,18 @@ class _Division:
     def _made(self, results: Lowered, made: Mapping[Operation, Operation], operations: list[Operation]) -> Lowered:
         return replace(
             results,
+            derived=self._derived({op.name for op in operations if op.kind == "given"}),
             operations=operations,
             objective=None if results.objective is None else made[results.objective],
             outputs={name: made[op] for name, op in results.outputs.items()},
             gradients={name: made[op] for name, op in results.gradients.items()},
         )
+
+    def _derived(self, given: set[str]) -> DerivedGraph:
+        """The derivation with only the tensors that a stage is given, as large as it is given them: for all rounds."""
+        derived, rounds = self.whole.derived, self.rounds
+        declared = [d for d in derived.graph.declarations if d.name in given]
+        if rounds is not None:
+            shapes = [tuple(rounds.held if size == rounds.own else size for size in d.shape) for d in declared]
+            declared = [leaf(d.kind, d.name, shape, d.classes) for d, shape in zip(declared, shapes, strict=True)]
+        return replace(derived, graph=replace(derived.graph, declarations=tuple(declared)))
