@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from symbackprop.checking.report import CheckReport
     from symbackprop.drawing import Drawing
     from symbackprop.footprint import Footprint
+    from symbackprop.partitioning import Partition
 
 
 def parse(text: str | bytes, *, name: str = "model", filename: str = "<text>") -> Model:
@@ -330,6 +331,18 @@ class Derivation:
         from symbackprop.footprint import footprint_of_derived
 
         return footprint_of_derived(self.batch, checkpoint)
+
+    def partition(
+        self, splits: Mapping[str, int], *, sizes: Mapping[str, int] = MappingProxyType({}), local: bool = False
+    ) -> Partition:
+        """The same over several workers: each named dimension in so many parts; ``sizes`` come before the model's defaults.
+
+        With ``local``, means over the batch within the model are those of each worker's own examples. Raises UsageError where a
+        dimension cannot be split so.
+        """
+        from symbackprop.partitioning import split_over
+
+        return split_over(self.batch, splits, sizes, local=local)
 
     def _repr_latex_(self) -> str:
         return self.latex()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -183,9 +183,9 @@ def _write(path: Path, content: str | bytes, form: str, force: bool) -> int:
 
 
 def _rendered(
-    derived: DerivedGraph, form: str, options: argparse.Namespace, *, steps: bool = False, more: str = ""
+    derived: DerivedGraph, form: str, options: argparse.Namespace, *, steps: bool = False, more: str = "", member: str = "growth"
 ) -> str | bytes:
-    """The derivation in a format; ``more`` stands after it, in JSON as the member growth."""
+    """The derivation in a format; ``more`` stands after it, in JSON as the member of that name."""
     from symbackprop import render
 
     common = {"notation": options.notation, "steps": steps}
@@ -194,7 +194,7 @@ def _rendered(
     if form == "latex":
         return render.latex(derived, standalone=options.standalone, more=more, **common)
     if form == "json":
-        return _with_growth(render.json_form(derived, **common), more)
+        return _with_member(render.json_form(derived, **common), member, more)
     if form == "markdown":
         text = render.markdown(derived, **common)
     elif options.output not in (None, "-") or not sys.stdout.isatty():
@@ -208,10 +208,10 @@ def _rendered(
     return f"{text}\n{more}" if more else text
 
 
-def _with_growth(text: str, growth: str) -> str:
+def _with_member(text: str, member: str, more: str) -> str:
     import json
 
-    whole = {**json.loads(text), "growth": json.loads(growth)} if growth else json.loads(text)
+    whole = {**json.loads(text), member: json.loads(more)} if more else json.loads(text)
     return json.dumps(whole, ensure_ascii=False, indent=2) + "\n"
 
 
@@ -226,11 +226,19 @@ def _generate(options: argparse.Namespace) -> int:
     model, curvature = _model(options), _curvature(options)
     if options.order == 1 and curvature != "hessian" and not options.hessian:
         raise UsageError("--gauss-newton and --fisher are products of second derivatives: --order 2")
+    splits = None if options.partition is None else _sizes(options.partition, "--partition")
+    if splits is not None and (options.order == 2 or options.hessian or options.checkpoint is not None):
+        raise UsageError("--partition is for kernels of order 1 without checkpoints")
     with _progress(f"generating {model.name}"):
         derivation = derive(model)
         if options.order == 2 or options.hessian:
             derivation = derivation.products(curvature)
-        source = derivation.source(checkpoint=options.checkpoint, hessian=options.hessian)
+        if splits is not None:
+            from symbackprop.partitioning import mpi_source, split_over
+
+            source = mpi_source(split_over(derivation.batch, splits))
+        else:
+            source = derivation.source(checkpoint=options.checkpoint, hessian=options.hessian)
     if options.output == "-":
         _print(source)
         return DONE
@@ -327,6 +335,86 @@ def _footprint(options: argparse.Namespace) -> int:
     return _deliver(content, form, options)
 
 
+def _partition(options: argparse.Namespace) -> int:
+    form, wrt, splits = _form(options), _names("--wrt", options.wrt), _sizes(options.split, "--split")
+    sizes, memory = _sizes(options.sizes), None if options.memory is None else _bytes(options.memory)
+    from symbackprop.api import derive
+    from symbackprop.partitioning import Cost, PartitionReport, best, split_over, ways, ways_sheet
+
+    machine = _machine(options)
+    model = _model(options)
+    more = ""
+    with _progress(f"splitting {model.name}") as progress:
+        derived = derive(model, wrt).batch
+        if options.plan is not None:
+            if splits or options.workers is None:
+                raise UsageError("--plan auto finds the split: give --workers N, and no --split")
+            from symbackprop.partitioning import Machine
+
+            found = ways(derived, options.workers, sizes, options.dtype, options.optimizer, machine, options.sort, progress)
+            splits = dict(best(found, memory).splits)
+            listed = ways_sheet(found, options.workers, machine or Machine(), memory)
+            more = "" if form == "json" else listed.written(form)
+        else:
+            splits = _splits(model, splits, options.workers)
+        partition = split_over(derived, splits, sizes, local=options.statistics == "local")
+        report = PartitionReport(Cost(partition), sizes, options.dtype, options.optimizer, machine, memory)
+        more = report.written(form) + (f"\n{more}" if more else "")
+        if options.plot is not None:
+            _picture(report.plot(), Path(options.plot), options.force)
+        content = _rendered(partition.derived, form, options, more=more, member="partition")
+    return _deliver(content, form, options)
+
+
+def _splits(model: Model, splits: dict[str, int], workers: int | None) -> dict[str, int]:
+    """The parts of each dimension: those that were asked for, or the batch in as many parts as there are workers."""
+    import math
+
+    if not splits and workers is None:
+        raise UsageError("give --workers N, or --split NAME=PARTS such as --split n=2,h=4")
+    if not splits:
+        if model.batch is None:
+            raise UsageError(f"{model.name} has no batch dimension: --split says which of {', '.join(model.dimensions)} to split")
+        return {model.batch: workers or 1}
+    if workers not in (None, math.prod(splits.values())):
+        shown = ",".join(f"{name}={parts}" for name, parts in splits.items())
+        raise UsageError(f"--workers {workers}: --split {shown} makes {math.prod(splits.values())}")
+    return splits
+
+
+def _machine(options: argparse.Namespace) -> Any:
+    """The workers, where something was said of them; else None."""
+    from symbackprop.partitioning import Machine
+
+    given = (options.bandwidth, options.latency, options.flops)
+    if given == (None, None, None):
+        return None
+    standard = Machine()
+    bandwidth, links = standard.bandwidth, {}
+    for part in (options.bandwidth or "").split(",") if options.bandwidth is not None else ():
+        name, equals, speed = part.partition("=")
+        if equals:
+            links[name.strip()] = float(_bytes(speed.strip(), "--bandwidth"))
+        else:
+            bandwidth = float(_bytes(part.strip(), "--bandwidth"))
+    latency = standard.latency if options.latency is None else _amount("--latency", options.latency, _SECONDS, "5us")
+    flops = standard.flops if options.flops is None else _amount("--flops", options.flops, _COUNTS, "312T")
+    return Machine(bandwidth, latency, flops, links)
+
+
+_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+_COUNTS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
+
+
+def _amount(flag: str, text: str, units: Mapping[str, float], example: str) -> float:
+    import re
+
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,6})?)([A-Za-z]*)", text, flags=re.ASCII)
+    if found is None or found[2] not in units or float(found[1]) == 0:
+        raise UsageError(f"{flag} {text[:40]!r}: an amount such as {example} is needed; units: {', '.join(filter(None, units))}")
+    return float(found[1]) * units[found[2]]
+
+
 def _picture(shapes: Sequence[Shape], path: Path, force: bool) -> None:
     from symbackprop.footprint import plot
     from symbackprop.typesetting import picture
@@ -352,17 +440,19 @@ def _family(options: argparse.Namespace) -> Callable[[int], Model]:
     return model
 
 
-def _sizes(text: str) -> dict[str, int]:
-    sizes = {}
+def _sizes(text: str, flag: str = "--sizes") -> dict[str, int]:
+    sizes: dict[str, int] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, number = part.partition("=")
         if not number.strip().isdecimal() or not number.strip().isascii() or not 1 <= int(number[:12]) < 2**31:
-            raise UsageError(f"--sizes {part[:80]!r}: NAME=SIZE with a whole number from 1 to 2147483647 is needed")
+            raise UsageError(f"{flag} {part[:80]!r}: NAME=SIZE with a whole number from 1 to 2147483647 is needed")
+        if name.strip() in sizes:
+            raise UsageError(f"{flag} {part[:80]!r}: {name.strip()} is given twice")
         sizes[name.strip()] = int(number)
     return sizes
 
 
-def _bytes(text: str) -> int:
+def _bytes(text: str, flag: str = "--memory") -> int:
     import re
     from fractions import Fraction
 
@@ -371,7 +461,7 @@ def _bytes(text: str) -> int:
     found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,6})?) ?([A-Za-z]*)", text, flags=re.ASCII)
     amount = 0 if found is None or found[2] not in units else int(Fraction(found[1]) * units[found[2]])
     if amount < 1:
-        raise UsageError(f"--memory {text[:40]!r}: an amount such as 24GiB, 800MB or 1000000 is needed")
+        raise UsageError(f"{flag} {text[:40]!r}: an amount such as 24GiB, 800MB or 1000000 is needed")
     return amount
 
 
@@ -397,8 +487,17 @@ def _check(options: argparse.Namespace) -> int:
             raise UsageError(f"{options.kernel} cannot be imported: {type(problem).__name__}: {problem}") from None
     with _progress(f"checking {model.name}") as progress:
         report = check(model, seed=options.seed, samples=options.samples, order=options.order, kernel=kernel, progress=progress)
-    _print(report.json() if options.json else report.table)
-    return DONE if report.ok else CHECK_FAILED
+        proof = None
+        if options.partition is not None:
+            from symbackprop.api import derive
+            from symbackprop.partitioning.proof import prove
+
+            proof = prove(derive(model).batch, _sizes(options.partition, "--partition"), options.seed)
+    if options.json:
+        _print(_with_member(report.json(), "partition", proof.json() if proof else ""))
+    else:
+        _print(report.table + (f"\n{proof.summary}" if proof else ""))
+    return DONE if report.ok and (proof is None or proof.ok) else CHECK_FAILED
 
 
 def _report_command(options: argparse.Namespace) -> int:
@@ -466,5 +565,5 @@ def _models(options: argparse.Namespace) -> int:
 
 _COMMANDS = {
     "derive": _derive, "generate": _generate, "check": _check, "draw": _draw, "footprint": _footprint, "hessian": _hessian,
-    "models": _models, "report": _report_command, "serve": _serve,
+    "models": _models, "partition": _partition, "report": _report_command, "serve": _serve,
 }  # fmt: skip

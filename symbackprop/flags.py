@@ -79,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
         help="2 adds products of second derivatives with a direction (default 1)",
     )  # fmt: skip
     generate.add_argument("--hessian", action="store_true", help="add the whole matrix of second derivatives too; means --order 2")
+    generate.add_argument(
+        "--partition", metavar="n=2,h=4", help="for so many workers that meet through MPI: the parts of each dimension"
+    )
     _curvature_arguments(generate)
     _model_arguments(generate)
     check = command(
@@ -90,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--order", type=_order("1", "2"), metavar="N", default=1, help="2 checks Hessian-vector products too (default 1)"
     )
+    check.add_argument("--partition", metavar="n=2,h=4", help="also compare the workers of this partition with one alone")
     check.add_argument("--kernel", metavar="FILE", help="check this generated module instead of a fresh one")
     check.add_argument("--json", action="store_true", help="print the report as JSON")
     _model_arguments(check)
@@ -135,6 +139,12 @@ def _parser() -> argparse.ArgumentParser:
     hessian.add_argument("--plot", metavar="FILE", help="draw how the graph grows with depth and order, to an .svg, .png or .pdf")
     _writing_arguments(hessian)
     _model_arguments(hessian)
+    partition = command(
+        "partition", "MODEL", "split the computation over workers: the equations of one, where they meet, and what it costs",
+        "Any dimension can be split by its name; without --split it is the batch.",
+    )  # fmt: skip
+    _partition_arguments(partition)
+    _model_arguments(partition)
     report = command(
         "report", "MODEL", "write everything: equations, graph, kernel, costs and proof",
         "An .html is a page that needs no other file and no network, a .pdf is typeset.",
@@ -225,6 +235,26 @@ def _draw_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wrt", metavar="x,W1", help="gradients by these, inputs too (default: all parameters)")
     parser.add_argument("--batch-form", action="store_true", help="with the examples stacked as rows, not one example")
     parser.add_argument("--force", action="store_true", help="replace a file even if somebody edited it")
+
+
+def _partition_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workers", type=_positive, metavar="N", help="how many there are (default: those of --split)")
+    parser.add_argument("--split", metavar="n=2,h=4", default="", help="the parts of each dimension (default: of the batch, N)")
+    parser.add_argument(
+        "--plan", choices=("auto",), help="list all sensible ways to split over the workers, and take the first that fits --memory"
+    )
+    parser.add_argument("--sort", choices=("time", "memory"), default="time", help="the order of that list (default time)")
+    parser.add_argument("--statistics", choices=("synchronized", "local"), default="synchronized",
+                        help="of means over the batch within the model: over all workers, or each over its own examples")
+    parser.add_argument("--sizes", metavar="h=512,...", default="", help="sizes of dimensions (default: those of the model)")
+    parser.add_argument("--dtype", metavar="TYPE", default="float32", help="float32 or float64 (default float32)")
+    parser.add_argument("--optimizer", metavar="NAME", default="sgd", help="sgd, momentum or adam (default sgd)")
+    parser.add_argument("--memory", metavar="24GiB", help="of a worker: say what fits it")
+    parser.add_argument("--bandwidth", metavar="10GB", help="bytes sent in a second, 10GB,h=300GB where more along h: gives times")
+    parser.add_argument("--latency", metavar="10us", help="until a message is there (default 10us): gives times")
+    parser.add_argument("--flops", metavar="10T", help="operations of a worker in a second (default 10T): gives times")
+    parser.add_argument("--plot", metavar="FILE", help="draw the memory of a worker by their number, to an .svg, .png or .pdf")
+    _writing_arguments(parser)
 
 
 def _writing_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,12 +13,13 @@ import pytest
 from docs.tutorial import COMMAND, PAGE, outputs
 from symbackprop.cli import run
 
-DOCUMENTS = {name: (Path(__file__).parent.parent / "docs" / name).read_text(encoding="utf-8") for name in ("second.md", "paper.md")}
+DOCS = Path(__file__).parent.parent / "docs"
+DOCUMENTS = {name: (DOCS / name).read_text(encoding="utf-8") for name in ("second.md", "paper.md", "partition.md")}
 COMMANDS = {name: re.findall(r"^python -m symbackprop (.*)$", text, flags=re.MULTILINE) for name, text in DOCUMENTS.items()}
 
 
 def test_there_are_commands() -> None:
-    assert {name: len(commands) for name, commands in COMMANDS.items()} == {"second.md": 11, "paper.md": 7}
+    assert {name: len(commands) for name, commands in COMMANDS.items()} == {"second.md": 11, "paper.md": 7, "partition.md": 9}
 
 
 @pytest.mark.parametrize("command", [command for commands in COMMANDS.values() for command in commands])
@@ -46,7 +47,7 @@ def test_the_program_prints_what_it_says(name: str) -> None:
 def test_the_tutorial_shows_what_its_commands_print() -> None:
     written, pictures = outputs(PAGE.read_text(encoding="utf-8"))
     assert written == PAGE.read_text(encoding="utf-8")
-    assert len(COMMAND.findall(written)) == 6 and pictures.keys() == {"d2l_graph.svg"}
+    assert len(COMMAND.findall(written)) == 7 and pictures.keys() == {"d2l_graph.svg"}
     for name, content in pictures.items():
         assert PAGE.with_name(name).read_bytes() == content
 

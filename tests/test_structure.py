@@ -13,8 +13,8 @@ import symbackprop
 PACKAGE = Path(symbackprop.__file__).parent
 ORDER = (
     "errors", "writing", "typesetting", "functions", "graph", "models", "language", "perceptron", "simplify", "derivation",
-    "render", "drawing", "kernels", "footprint", "algebra", "checking", "entries", "builder", "api", "reporting", "serving",
-    "flags", "cli",
+    "render", "drawing", "kernels", "footprint", "algebra", "checking", "partitioning", "entries", "builder", "api",
+    "reporting", "serving", "flags", "cli",
 )  # fmt: skip
 """A part may import the parts before it."""
 

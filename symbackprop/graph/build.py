@@ -35,8 +35,8 @@ from symbackprop.graph.ordering import Factor, numbered, order_key, reading
 from symbackprop.graph.sizes import Shape, Size, differ, exact, format_shape
 
 __all__ = [
-    "Factor", "add", "collective", "constant", "contract", "coordinate", "gathered", "indicator", "is_constant", "leaf", "matrix_function",
-    "pointwise", "reduction", "scale", "split_product", "terms_of", "transpose", "with_operands",
+    "Factor", "add", "collective", "constant", "contract", "coordinate", "gathered", "indicator", "is_constant", "leaf",
+    "matrix_function", "pointwise", "reduction", "scale", "split_product", "terms_of", "transpose", "with_operands",
 ]  # fmt: skip
 
 

@@ -34,7 +34,7 @@ class Bucket:
 def with_buckets(
     operations: Sequence[Operation], derived: DerivedGraph, sizes: Mapping[str, int]
 ) -> tuple[list[Operation], list[Bucket]]:
-    """Return the operations with sums of gradients gathered into buckets: begun when the last operand is there, awaited at the end."""
+    """Return the operations with sums of gradients in buckets: begun when the last operand is there, awaited at the end."""
     gradients = {derived.gradient_name(name) for name in derived.wrt}
     open_, buckets = dict[tuple[str, ...], list[Operation]](), list[Bucket]()
 

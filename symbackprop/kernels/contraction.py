@@ -27,14 +27,41 @@ class ContractionLowering:
     # ------------------------------------------------------------ indicators
 
     def is_class(self, node: Indicator) -> bool:
-        """Tell whether an indicator is [last axis = classes along the other axes]."""
-        last = axis(node.rank - 1)
-        return (
-            node.relation == "=="
-            and len(node.operands) == 1
-            and node.condition in (last - argument(0), argument(0) - last)
-            and node.labels[0] == tuple(range(node.rank - 1))
-        )
+        """Tell whether an indicator is [last axis = classes along the other axes], counted from the first or from another one."""
+        last, along_others = axis(node.rank - 1), node.labels[:1] == (tuple(range(node.rank - 1)),)
+        if node.relation != "==" or len(node.operands) != 1 or not along_others or node.condition.coeff(last) not in (1, -1):
+            return False
+        shift = self._shift(_solved(node, node.rank - 1))
+        return shift is not None and (shift == 0 or node.rank > 1)
+
+    def classes(self, node: Indicator, count: Size) -> tuple[Operation, Operation | None]:
+        """Return the places of a one-hot indicator's classes along its last axis, and which are among them (None: all)."""
+        shift = self._shift(_solved(node, node.rank - 1))
+        assert shift is not None
+        return self._own_classes(self.lowering.of(node.operands[0]), shift, count)
+
+    def _shift(self, place: sympy.Expr) -> Size | None:
+        """By how much a place along an axis lies before the class that is looked up; None where it is no such place."""
+        shift = sympy.expand(argument(0) - place)
+        dimensions_only = not any(symbol in (argument(0), *map(axis, range(8))) for symbol in shift.free_symbols)
+        return shift if dimensions_only else None
+
+    def _own_classes(self, classes: Operation, shift: Size, count: Size) -> tuple[Operation, Operation | None]:
+        """Places along an axis that holds ``count`` classes from ``shift`` on: one for every class, and which are among them."""
+        if shift == 0:
+            return classes, None
+        add = self.lowering.add
+        shifted = add("shifted", (classes,), classes.shape, "buffer", "int", shift=shift)
+        own = add("is_own", (shifted,), classes.shape, "buffer", "bool", count=count)
+        return add("clipped", (shifted,), classes.shape, "buffer", "int", count=count), own
+
+    def _without_others(self, value: Operation, own: Operation | None, labels: Labels) -> Operation:
+        """A value with 0 where a class is not among the own ones, whose axes are those of the value with these numbers."""
+        if own is None:
+            return value
+        others = self.lowering.ufunc("logical_not", (own,), own.shape, "bool")
+        where = self.lowering.view(others, labels, value.rank)
+        return self.lowering.add("replace", (value, self.lowering.number(sympy.S.Zero), where), value.shape, "buffer")
 
     def indicator(self, node: Indicator) -> Operation:
         """Return an indicator as an array: of sizes alone where it looks nothing up."""
@@ -182,7 +209,7 @@ class ContractionLowering:
             if len(holders) != 1 or coefficient not in (1, -1) or holders[0].labels.count(label) > 1:
                 continue
             (holder,) = holders
-            rest = sympy.expand(-(indicator.condition - coefficient * axis(position)) / coefficient)
+            rest = _solved(indicator, position)
             made = (
                 self._gather(holder, label, rest, indicator, labels)
                 if indicator.operands
@@ -210,27 +237,34 @@ class ContractionLowering:
         return Term(self.lowering.add("window", (base,), new_shape, "view", windows=windows), new_labels)
 
     def _gather(self, holder: Term, label: int, rest: sympy.Expr, indicator: Indicator, labels: Labels) -> Term | None:
-        if rest != argument(0) or len(indicator.operands) != 1 or not isinstance(indicator.operands[0], Leaf):
+        shift = self._shift(rest)
+        if shift is None or len(indicator.operands) != 1 or not isinstance(indicator.operands[0], Leaf):
             return None
-        index = self.lowering.of(indicator.operands[0])
         own = tuple(labels[k] for k in indicator.labels[0])
+        if shift != 0 and not own:
+            return None
         place = holder.labels.index(label)
         shape = holder.operation.shape
+        index, among = self._own_classes(self.lowering.of(indicator.operands[0]), shift, shape[place])
+
+        def term(made: Operation, made_labels: Labels) -> Term:
+            return Term(self._without_others(made, among, tuple(made_labels.index(x) for x in own)), made_labels)
+
         others = holder.labels[:place] + holder.labels[place + 1 :]
         if all(other in others for other in own):
             picked = shape[:place] + shape[place + 1 :]
             if own == others and place == len(shape) - 1 and own and holder.operation.storage in ("buffer", "given"):
                 places = self.lowering.flat_index(index, shape[place])
-                return Term(self.lowering.add("take_flat", (holder.operation, places), picked, "buffer"), others)
+                return term(self.lowering.add("take_flat", (holder.operation, places), picked, "buffer"), others)
             axes = tuple(holder.labels.index(other) for other in own)
             made = self.lowering.add("pick", (holder.operation, index), picked, "fresh", axis=place, labels=axes)
-            return Term(made, others)
+            return term(made, others)
         if any(other in others for other in own):
             return None
         made = self.lowering.add(
             "take", (holder.operation, index), shape[:place] + index.shape + shape[place + 1 :], "buffer", axis=place
         )
-        return Term(made, holder.labels[:place] + own + holder.labels[place + 1 :])
+        return term(made, holder.labels[:place] + own + holder.labels[place + 1 :])
 
     # ------------------------------------------------------------ index maps, written
 
@@ -254,9 +288,9 @@ class ContractionLowering:
             if coefficient not in (1, -1):
                 continue
             if indicator.operands:
-                rest = sympy.expand(-(indicator.condition - coefficient * axis(position)) / coefficient)
+                shift = self._shift(_solved(indicator, position))
                 own = {labels[k] for k in indicator.labels[0]}
-                if rest != argument(0) or len(indicator.operands) != 1 or own & set(output):
+                if shift is None or (shift != 0 and not own) or len(indicator.operands) != 1 or own & set(output):
                     continue
             others = [other for other in labels if other != label]
             if any(other in output for other in others) and not indicator.operands:
@@ -272,7 +306,10 @@ class ContractionLowering:
         own = tuple(labels[k] for k in indicator.labels[0])
         others = tuple(label for label in term.labels if label not in own)
         ordered = self.products.arranged(term, own + others)
-        index = self.lowering.of(indicator.operands[0])
+        shift = self._shift(_solved(indicator, labels.index(target)))
+        assert shift is not None
+        index, among = self._own_classes(self.lowering.of(indicator.operands[0]), shift, sizes[target])
+        ordered = self._without_others(ordered, among, tuple(range(len(own))))
         shape = (sizes[target], *[sizes[label] for label in others])
         made = self.lowering.add("scatter_classes", (ordered, index), shape, "buffer")
         return Term(made, (target, *others))
@@ -313,6 +350,12 @@ class ContractionLowering:
         if not missing:
             return viewed
         return self.lowering.add("copy", (viewed,), tuple(sizes[label] for label in output), "buffer")
+
+
+def _solved(node: Indicator, position: int) -> sympy.Expr:
+    """What an equation between indices says that one axis is, whose coefficient in it is 1 or -1."""
+    coefficient = node.condition.coeff(axis(position))
+    return sympy.expand(-(node.condition - coefficient * axis(position)) / coefficient)
 
 
 def _base_axis(window: Operation, place: int) -> int | None:

@@ -90,36 +90,37 @@ class Emitter:
         opens = sorted({name for emitter in members for name in emitter._open_functions()})
         helpers = sorted({name for emitter in members for name in emitter._helpers()})
         own = self.workers.own if self.workers else frozenset[str]()
-        outputs, gradients, products = self.plan.outputs, self.plan.gradients, self.plan.products
-        return dict(
-            title=_docstring(self.model.title or self.model.name),
-            model_text=[_docstring(line) for line in (self.model.source or source(self.model)).splitlines()],
-            version=__version__,
-            note=note,
-            declared=[self._declared(leaf) for leaf in self.derived.graph.declarations],
-            defaults=[(repr(k), size) for k, size in sorted(self.model.dimensions.items()) if size is not None and k not in own],
-            hypers=[
+        outputs, objective = self.plan.outputs, self.plan.objective
+        gradients, products = self.plan.gradients, self.plan.products
+        return {
+            "title": _docstring(self.model.title or self.model.name),
+            "model_text": [_docstring(line) for line in (self.model.source or source(self.model)).splitlines()],
+            "version": __version__,
+            "note": note,
+            "declared": [self._declared(leaf) for leaf in self.derived.graph.declarations],
+            "defaults": [(repr(k), size) for k, size in sorted(self.model.dimensions.items()) if size is not None and k not in own],
+            "hypers": [
                 (repr(name), repr(None if v is None else float(v))) for name, v in self.model.hyper_defaults.items()
             ],
-            dimensions=[(self.names.size(name), repr(name)) for name in self.dimensions],
-            constraints=[self._constraint(*pair) for pair in self.derived.graph.constraints],
-            bytes=textwrap.wrap(self._bytes(self.plan.entries), 100, break_long_words=False),
-            buffers=self._workspace("self"),
-            classes=[self._classes(leaf) for leaf in self.derived.graph.declarations if leaf.classes is not None],
-            functions=[*self._functions(), *([] if matrix is None else [{"template": "numpy/hessian.py.j2", "lines": []}])],
-            outputs=[(repr(name), self._result(op)) for name, op in outputs.items()],
-            objective=self.plan.objective and self.statements.expression(self.plan.objective),
-            gradients=[(repr(name), self._gradient(name, op)) for name, op in gradients.items()],
-            products=[(repr(name), self._gradient(name, op)) for name, op in products.items()],
-            product=self.derived.further[-1].title if products else "",
-            by=[repr(name) for name in products],
-            parameters=initial_values(self.model),
-            open_functions=[repr(name) for name in opens],
-            helpers=[fill(f"numpy/helpers/{name}.py.j2", cache=CACHE) for name in helpers],
-            matrix=None if matrix is None else [e._part(k) for k, (_, e) in enumerate(matrix, start=1)],
-            tables=_tables(matrix or []),
-            workers=self._workers(),
-        )
+            "dimensions": [(self.names.size(name), repr(name)) for name in self.dimensions],
+            "constraints": [self._constraint(*pair) for pair in self.derived.graph.constraints],
+            "bytes": textwrap.wrap(self._bytes(self.plan.entries), 100, break_long_words=False),
+            "buffers": self._workspace("self"),
+            "classes": [self._classes(leaf) for leaf in self.derived.graph.declarations if leaf.classes is not None],
+            "functions": [*self._functions(), *([] if matrix is None else [{"template": "numpy/hessian.py.j2", "lines": []}])],
+            "outputs": [(repr(name), self._result(op)) for name, op in outputs.items()],
+            "objective": objective and self.statements.expression(objective),
+            "gradients": [(repr(name), self._gradient(name, op)) for name, op in gradients.items()],
+            "products": [(repr(name), self._gradient(name, op)) for name, op in products.items()],
+            "product": self.derived.further[-1].title if products else "",
+            "by": [repr(name) for name in products],
+            "parameters": initial_values(self.model),
+            "open_functions": [repr(name) for name in opens],
+            "helpers": [fill(f"numpy/helpers/{name}.py.j2", cache=CACHE) for name in helpers],
+            "matrix": None if matrix is None else [e._part(k) for k, (_, e) in enumerate(matrix, start=1)],
+            "tables": _tables(matrix or []),
+            "workers": self._workers(),
+        }
 
     def _members(self, matrix: list[tuple[tuple[str, ...], Emitter]] | None) -> list[Emitter]:
         """All that the module's lines are written by."""

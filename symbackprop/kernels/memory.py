@@ -14,9 +14,8 @@ from symbackprop.graph.sizes import Shape, Size
 from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.schedule import ELEMENTWISE, Loop, Step, operations_of, reads_rows
 
-IN_PLACE = ELEMENTWISE - {"greater", "greater_equal", "equal", "logical_not", "copy", "erf"} | {
-    "add_at_class", "all_reduce", "summed", "add_round", "put_round",
-}  # fmt: skip
+_OTHER_RESULT = {"greater", "greater_equal", "equal", "logical_not", "copy", "erf"}
+IN_PLACE = ELEMENTWISE - _OTHER_RESULT | {"add_at_class", "all_reduce", "summed", "clipped", "add_round", "put_round"}
 """Operations that may write over an operand: any of them, but only the first where they change a few of its entries."""
 
 FIRST_ONLY = frozenset(("add_at_class", "replace", "add_round", "put_round"))

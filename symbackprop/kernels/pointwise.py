@@ -104,8 +104,12 @@ class PointwiseLowering:
                 "add" if sign > 0 else "subtract", (result, self.aligned(node, term)), node.shape
             )
         for coefficient, k in marks:
-            classes = self.lowering.of(node.operands[k].operands[0])
+            indicator = node.operands[k]
+            assert isinstance(indicator, Indicator)
+            classes, own = self.lowering.contraction.classes(indicator, node.shape[-1])
             amount = self.lowering.number(coefficient)
+            if own is not None:
+                amount = self.lowering.ufunc("multiply", (own, amount), own.shape)
             result = self.lowering.add(
                 "add_at_class",
                 (result, self.lowering.flat_index(classes, node.shape[-1]), amount),

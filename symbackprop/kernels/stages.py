@@ -7,7 +7,7 @@ Views, and what depends on inputs and numbers alone, are taken wherever they are
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -91,7 +91,7 @@ def _cut(lowered: Lowered, stages: int) -> list[int]:
     """The stage of each layer, so that the one with most arithmetic has as little as can be."""
     count = max(layers(lowered.derived).values(), default=0) + 1
     if not 1 <= stages <= count:
-        raise UsageError(f"{stages} stages: the model has {count} layer{'s' if count > 1 else ''}, and a stage is made of whole ones")
+        raise UsageError(f"{stages} stages: a stage is one or more layers, and the model has {count} of them")
     place = placed(lowered, homes(lowered.derived))
     costs = [1] * count
     for op in lowered.operations:

@@ -385,6 +385,18 @@ class Statements:
         classes, starts = (self.expression(operand) for operand in operation.operands)
         return [f"{name} = np.add({classes}, {starts}, out={self.out(operation)})"]
 
+    def _write_shifted(self, operation: Operation, name: str) -> list[str]:
+        classes, shift = self.expression(operation.operands[0]), self.numbers.size(operation.details["shift"])
+        return [f"{name} = np.subtract({classes}, {shift}, out={self.out(operation)})"]
+
+    def _write_is_own(self, operation: Operation, name: str) -> list[str]:
+        shifted, count = self.expression(operation.operands[0]), self.numbers.size(operation.details["count"])
+        return [f"{name} = np.less({shifted}.view(np.uintp), {count}, out={self.out(operation)})"]
+
+    def _write_clipped(self, operation: Operation, name: str) -> list[str]:
+        shifted, count = self.expression(operation.operands[0]), self.numbers.size(operation.details["count"])
+        return [f"{name} = np.clip({shifted}, 0, {count} - 1, out={self.out(operation)})"]
+
     def _write_take_flat(self, operation: Operation, name: str) -> list[str]:
         table, index = (self.expression(operand) for operand in operation.operands)
         return [f'{name} = {table}.take({index}, out={self.out(operation)}, mode="clip")']

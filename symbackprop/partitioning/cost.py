@@ -1,9 +1,9 @@
-"""What a worker of a partition costs, read from the plan of its kernel: memory, arithmetic, what it sends, and about how long it takes."""
+"""What a worker of a partition costs, read from the plan of its kernel: memory, arithmetic, messages, and about what time."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil, log2
 
@@ -20,11 +20,19 @@ Numbers = Mapping[sympy.Symbol, int]
 
 @dataclass(frozen=True)
 class Machine:
-    """What workers are: bytes a second between two of them, seconds until a message is there, operations a second of one."""
+    """What workers are: bytes that one sends in a second, seconds until a message is there, operations of one in a second.
+
+    ``links`` are the bytes a second between the workers along a split, where they are not those of all.
+    """
 
     bandwidth: float = 10e9
     latency: float = 10e-6
     flops: float = 10e12
+    links: Mapping[str, float] = field(default_factory=dict)
+
+    def between(self, groups: Sequence[str]) -> float:
+        """The bytes a second between workers along some splits: those of the slowest link."""
+        return min(self.links.get(group, self.bandwidth) for group in groups)
 
 
 @dataclass(frozen=True)
@@ -56,12 +64,12 @@ class Meeting:
 
     def seconds(self, numbers: Numbers, machine: Machine) -> float:
         """About how long it takes: a ring for long messages, a tree for a few bytes."""
-        p = self.workers
+        p, bandwidth = self.workers, machine.between(self.groups) if self.groups else machine.bandwidth
         sent = float(self.sent.xreplace({symbol: sympy.Integer(numbers[symbol]) for symbol in self.sent.free_symbols}))
         steps = 2 * (p - 1) if self.kind == "all-reduce" else p - 1
-        ring = steps * machine.latency + sent / machine.bandwidth
+        ring = steps * machine.latency + sent / bandwidth
         whole = float(use.value_at(self.payload, numbers)) * (1 if self.kind == "all-reduce" else p)
-        tree = 2 * ceil(log2(p)) * (machine.latency + whole / machine.bandwidth)
+        tree = 2 * ceil(log2(p)) * (machine.latency + whole / bandwidth)
         return min(ring, tree)
 
 
@@ -119,8 +127,8 @@ class Cost:
         """
         mesh = self.partition.mesh
         own = {name for split in mesh.splits for name in (split.part, split.held, split.first)}
-        whole = {name: size for name, size in self.partition.derived.model.dimensions.items() if size is not None and name not in own}
-        known = {**whole, **sizes}
+        dimensions = self.partition.derived.model.dimensions
+        known = {name: size for name, size in dimensions.items() if size is not None and name not in own} | {**sizes}
         mesh.refuse_empty(known)
         missing = [split.name for split in mesh.splits if split.name not in known]
         local = {} if missing else mesh.sizes(rank, known)

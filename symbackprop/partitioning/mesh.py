@@ -90,10 +90,10 @@ class Mesh:
     def refuse_empty(self, sizes: Mapping[str, int]) -> None:
         """Raise UsageError where a worker would hold nothing of a dimension."""
         for split in self.splits:
-            if split.name in sizes and split.parts * split.rounds > sizes[split.name]:
-                raise UsageError(
-                    f"{split.name} = {sizes[split.name]} cannot be split into {split.parts * split.rounds} parts: a worker would hold nothing of it"
-                )
+            parts = split.parts * split.rounds
+            if split.name in sizes and parts > sizes[split.name]:
+                shown = f"{split.name} = {sizes[split.name]} cannot be split into {parts} parts"
+                raise UsageError(f"{shown}: a worker would hold nothing of it")
 
 
 def block(size: int, parts: int, number: int) -> tuple[int, int]:
@@ -102,8 +102,12 @@ def block(size: int, parts: int, number: int) -> tuple[int, int]:
     return number * count + min(number, rest), count + (number < rest)
 
 
-def make_mesh(model: Model, splits: Mapping[str, int], rounds: Mapping[str, int] = MappingProxyType({})) -> Mesh:
-    """Return the mesh that splits these dimensions of a model; ``rounds`` says of some of them in how many rounds they are worked.
+def make_mesh(
+    model: Model, splits: Mapping[str, int], sizes: Mapping[str, int], rounds: Mapping[str, int] = MappingProxyType({})
+) -> Mesh:
+    """Return the mesh that splits these dimensions of a model, whose sizes are its defaults but for those given.
+
+    ``rounds`` says of some of them in how many rounds they are worked.
 
     Raises UsageError for a dimension that the model does not have, and where a worker would hold nothing of one.
     """
@@ -120,8 +124,9 @@ def make_mesh(model: Model, splits: Mapping[str, int], rounds: Mapping[str, int]
                 wish += "p"
             taken.add(wish)
             names.append(wish)
-        held, first, part = names[0], names[1], names[-1] if turns > 1 else names[0]
-        made.append(Split(name, parts, part, first, turns, held))
+        if parts * turns > 1:
+            held, first, part = names[0], names[1], names[-1] if turns > 1 else names[0]
+            made.append(Split(name, parts, part, first, turns, held))
     mesh = Mesh(tuple(made))
-    mesh.refuse_empty({name: size for name, size in model.dimensions.items() if size is not None})
+    mesh.refuse_empty({**{name: size for name, size in model.dimensions.items() if size is not None}, **sizes})
     return mesh

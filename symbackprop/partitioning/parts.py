@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 
 import sympy
 
@@ -18,8 +19,9 @@ from symbackprop.kernels.lowered import lowered_of
 from symbackprop.kernels.plan import Plan
 from symbackprop.kernels.rounds import Rounds
 from symbackprop.kernels.stages import Stages, Transfer, make_stages
-from symbackprop.partitioning.mesh import Mesh, make_mesh
+from symbackprop.partitioning.mesh import Mesh, Split, make_mesh
 from symbackprop.partitioning.splitting import Layout, Splitter
+from symbackprop.partitioning.statistics import with_own_statistics
 
 
 @dataclass(frozen=True)
@@ -74,44 +76,58 @@ class Partition:
 
 
 def split_over(
-    derived: DerivedGraph, splits: Mapping[str, int], stages: int = 1, rounds: int = 1
-) -> Partition:
+    derived: DerivedGraph, splits: Mapping[str, int], sizes: Mapping[str, int] = MappingProxyType({}), *,
+    stages: int = 1, rounds: int = 1, local: bool = False,
+) -> Partition:  # fmt: skip
     """Return a derivation over the batch in parts: dimensions over workers, layers over stages of workers, the batch over rounds.
 
-    The batch is the model's, or without one the only dimension of ``splits``. Raises UsageError where it cannot be divided so.
+    ``sizes`` come before the model's defaults. The batch is the model's, or without one the only dimension of ``splits``. With
+    ``local``, means over the batch within the model are those of each worker's own examples (of those in a round). Raises
+    UsageError where it cannot be divided so.
     """
     if derived.further:
         raise UsageError("products of second derivatives are not split")
     if rounds < 1:
         raise UsageError(f"{rounds} rounds: the batch is worked in 1 round or more")
     turns = {_batch(derived, splits): rounds} if rounds > 1 else {}
-    mesh = make_mesh(derived.model, {**splits, **{name: splits.get(name, 1) for name in turns}}, turns)
-    known = {name: size for name, size in derived.model.dimensions.items() if size is not None}
-    splitter = Splitter(derived.graph, mesh, known)
-    graph = splitter.split_graph()
+    mesh = make_mesh(derived.model, {**splits, **{name: splits.get(name, 1) for name in turns}}, sizes, turns)
+    known = {**{name: size for name, size in derived.model.dimensions.items() if size is not None}, **sizes}
+    own = _own_statistics(derived, mesh) if local else None
+    splitter = Splitter(derived.graph, Mesh(tuple(split for split in mesh.splits if split is not own)), known)
+    graph, layouts = splitter.split_graph(), splitter.layouts
+    if own is not None:
+        graph, layouts = with_own_statistics(graph, own, layouts, derived.model.objective)
     dimensions = dict(derived.model.dimensions)
     for split in mesh.splits:
-        size = dimensions[split.name]
+        size = known.get(split.name)
         dimensions[split.held] = None if size is None else -(-size // split.parts)
         dimensions[split.part] = None if size is None else -(-size // (split.parts * split.rounds))
-    local = replace(
+    worker = replace(
         derived,
         model=replace(derived.model, dimensions=dimensions),
         graph=graph,
         forward=tuple(graph.by_name[equation.name] for equation in derived.forward),
         backward=tuple(graph.by_name[equation.name] for equation in derived.backward),
     )
-    partition = Partition(derived, mesh, local, splitter.layouts, stages)
+    partition = Partition(derived, mesh, worker, layouts, stages)
     if stages != 1 or rounds > 1:
         _ = partition.kernel  # what cannot be divided so is refused here
     return partition
+
+
+def _own_statistics(derived: DerivedGraph, mesh: Mesh) -> Split:
+    """The split of the examples: that of the batch, or the only one. Raises UsageError where it is not to be told."""
+    found = [split for split in mesh.splits if derived.model.batch in (None, split.name)]
+    if len(found) != 1:
+        raise UsageError("local statistics are those of each worker's own examples: split the batch, or one dimension alone")
+    return found[0]
 
 
 def _batch(derived: DerivedGraph, splits: Mapping[str, int]) -> str:
     if derived.model.batch is not None:
         return derived.model.batch
     if len(splits) != 1:
-        raise UsageError("the model has no batch dimension, so that none can be worked in rounds: split the one that is, if only in 1 part")
+        raise UsageError("the model has no batch dimension to be worked in rounds: split the one that is, if only in 1 part")
     return next(iter(splits))
 
 
@@ -121,7 +137,7 @@ def stage_plans(partition: Partition) -> tuple[Plan, ...]:
 
 
 def transferred(partition: Partition) -> tuple[tuple[Transfer, Size], ...]:
-    """Return what a worker of one stage sends to its like of another in a call of all that the kernel can compute, with its bytes."""
+    """Return what workers send to their likes in other stages in a call of all that the kernel can compute, and its bytes."""
     return tuple(
         (transfer, sympy.expand(transfer.times * entry_bytes(transfer.dtype) * sympy.Mul(*transfer.shape)))
         for transfer in partition.kernel.transfers

@@ -127,7 +127,7 @@ class Splitter:
         return [self.parts[operand] for operand in node.operands]
 
     def _leaf(self, declaration: Leaf, wanted: Sequence[Sequence[str]] = ()) -> Part:
-        """A given tensor, each of its dimensions split along one axis: the one along which it meets something split, or the first."""
+        """A given tensor, each dimension split along one axis: the one along which it meets something split, or the first."""
         if declaration not in self.parts:
             layout: list[str | None] = [None] * declaration.rank
             for split in self.mesh.splits:
@@ -155,9 +155,9 @@ class Splitter:
                 if name is not None and taken.setdefault(label, name) == name:
                     claims.setdefault(name, {})[label] = None
         chosen = {}
-        for name, labels in claims.items():
-            cost = {label: self._gathered_entries(factors, name, label) for label in labels}
-            chosen[min(labels, key=lambda label: cost[label])] = name
+        for name, claimed in claims.items():
+            cost = {label: self._gathered_entries(factors, name, label) for label in claimed}
+            chosen[min(cost, key=cost.__getitem__)] = name
         return chosen
 
     def _gathered_entries(self, factors: Sequence[tuple[Part, Labels]], name: str, kept: int) -> int:
@@ -199,7 +199,7 @@ class Splitter:
     def _indicator(self, node: Indicator) -> Part:
         factors = list(zip(self._operands(node), node.labels, strict=True))
         split = self._labels(factors)
-        made = node
+        made: Node = node
         if split:
             moved = node.condition.xreplace({axis(k): axis(k) + self.mesh.split(name).start for k, name in split.items()})
             made = indicator(node.relation, moved, self._sizes(node.shape, split), self._aligned(factors, split))
@@ -224,7 +224,7 @@ class Splitter:
             return Part(pointwise(node.expression, aligned, shape), layout, *groups)
         rest = sympy.Add(*groups.pop(frozenset(), []))
         for partial, own in groups.items():
-            made = pointwise(sympy.Add(*own), aligned, shape)
+            made = pointwise(sympy.factor_terms(sympy.Add(*own)), aligned, shape)
             aligned.append((collective("sum", self._in_order(partial), made), tuple(range(node.rank))))
             rest += argument(len(aligned) - 1)
         return Part(pointwise(rest, aligned, shape), layout)

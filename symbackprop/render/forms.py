@@ -39,7 +39,7 @@ WORKERS = sympy.Symbol("workers", integer=True, positive=True)
 
 
 def over_workers(node: Collective, body: Formula) -> Formula:
-    """Write what workers know together of what ``body`` is on each of them: a sum over p, and so on; p_n are those of the split of n."""
+    """Write what workers know together of what ``body`` is on each of them: a sum over p_n, the workers along n, and so on."""
     indices = tuple((f"p_{group}", WORKERS) for group in node.groups)
     if node.kind == "norm":
         return Call("sqrt", (Over("sum", indices, Power(body, Number(sympy.Integer(2)))),))
