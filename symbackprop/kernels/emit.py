@@ -9,8 +9,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import sympy
-
 from symbackprop import __version__
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.graph.nodes import Leaf
@@ -223,7 +221,8 @@ class Emitter:
             lines.append(f"{flat} = np.empty({self.numbers.size(bucket.entries)}, dtype)")
             lines.append(f"{_tuple(names)} = _cut({flat}, {_tuple([self._shape(shape) for _, shape in members])})")
         together = {self.plan.array_of[member] for bucket in self.plan.buckets for member in bucket.members}
-        lines += [line for array in self.plan.arrays if array not in self.plan.of_a_turn for line in self._array(array, owner, together)]
+        shared = [array for array in self.plan.arrays if array not in self.plan.of_a_turn]
+        lines += [line for array in shared for line in self._array(array, owner, together)]
         sizes = [
             f"_rows({self.numbers.size(loop.length)}, {self._bytes(self.plan.row_width(loop))}) * ({self._bytes(width)})"
             for loop in self.plan.loops

@@ -17,12 +17,15 @@ from symbackprop.kernels.statements import part_of_axis
 _TAKEN = ("m", "part", "microbatch", "microbatches", "parts")
 
 _FUNCTIONS = {
-    "predict": ("Return the model's outputs as arrays by name, those that this worker's stage makes; targets are not needed.",
-                "workspace=None, hyper={}", ("parameter", "input")),
+    "predict": (
+        "Return the model's outputs as arrays by name, those that this worker's stage makes; targets are not needed.",
+        "workspace=None, hyper={}", ("parameter", "input"),
+    ),
     "loss": ("Return the objective, on every worker.", "hyper={}, workspace=None", ("parameter", "input", "target")),
-    "loss_and_grad": ("Return the objective, and by name the gradients of the parameters of this worker's stage; those are arrays of "
-                      "the workspace, valid until its next use.",
-                      "workspace=None, hyper={}", ("parameter", "input", "target")),
+    "loss_and_grad": (
+        "Return the objective and the gradients of this worker's stage by name: arrays of the workspace, valid until its next use.",
+        "workspace=None, hyper={}", ("parameter", "input", "target"),
+    ),
 }  # fmt: skip
 
 

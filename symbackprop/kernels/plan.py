@@ -196,11 +196,10 @@ def planned(lowered: Lowered, phase: Mapping[Operation, int], rounds: int = 1, c
     read = {operand.base for operation in turn for operand in operation.operands if operand.kind not in KEPT} - turn
     until |= dict.fromkeys(read, end - 1)
     pinned |= frozenset(lowered.outputs.values())
-    forward = {operation for step in steps[first:back] for operation in operations_of(step)}
-    own = frozenset(operation for operation in turn if operation in forward | {*_sent(steps)} and operation.kind not in KEPT)
-    own = own if copies > 1 else frozenset()  # what a part's backward pass does not send, the next one may write over
+    lasting = {operation for step in steps[first:back] for operation in operations_of(step)} | {*_sent(steps)}
+    own = frozenset(operation for operation in turn if copies > 1 and operation in lasting and operation.kind not in KEPT)
     arrays = assign(steps, frozenset(), until, among=own)
-    kept = assign(steps, pinned, until, together, frozenset(plan.operations) - own)
+    kept = assign(steps, pinned, until, together, frozenset(plan.operations) - own)  # the next turn may write over them
     turns = Turns(rounds, copies, first, back, end, frozenset(arrays.values()), turn)
     return replace(plan, array_of={**kept, **arrays}, turns=turns)
 

@@ -1,8 +1,8 @@
 """A kernel in stages: which layers each works, where every operation is worked, and what the stages send one another.
 
-A value is worked in the stage of its layer. What an equation computes from the values of one other stage alone stays there where a
-parameter is among them, or its result is no larger than they are: so what goes back over a cut is the gradient of what went over it.
-Views, and what depends on inputs and numbers alone, are taken wherever they are read.
+A value is worked in the stage of its layer. What an equation computes from the values of one other stage alone stays there where
+a parameter is among them, or its result is no larger than they are: so what goes back over a cut is the gradient of what went over
+it. Views, and what depends on inputs and numbers alone, are taken wherever they are read.
 """
 
 from __future__ import annotations
@@ -54,9 +54,7 @@ def make_stages(lowered: Lowered, stages: int, rounds: Rounds | None) -> Stages:
     parameters = {d.name: home.get(d.name, 0) for d in whole.derived.graph.declarations if d.kind == "parameter"}
     number = 1 if rounds is None else rounds.number
     division = _Division(whole, phase, placed(whole, home), home, stages, rounds)
-    plans = [
-        planned(part, phases, number, number if stages > 1 else 1) for part, phases in division.parts()
-    ]  # fmt: skip
+    plans = [planned(part, phases, number, number if stages > 1 else 1) for part, phases in division.parts()]
     return Stages(tuple(plans), tuple(division.transfers), parameters)
 
 
@@ -163,9 +161,7 @@ class _Division:
                 append(stage, receive, phase)
                 times = self.rounds.number if self.rounds is not None and phase in (FORWARD, BACKWARD) else 1
                 self.transfers.append(Transfer(op.name or op.equation, source, stage, op.shape, op.dtype, times))
-        return [
-            (self._made(part, made[stage], lists[stage]), phases[stage]) for stage, part in enumerate(results)
-        ]  # fmt: skip
+        return [(self._made(part, made[stage], lists[stage]), phases[stage]) for stage, part in enumerate(results)]
 
     def _is_made(self, operation: Operation, stage: int) -> bool:
         """Tell whether a stage works an operation itself where it needs it."""
