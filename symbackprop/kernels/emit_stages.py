@@ -133,7 +133,7 @@ class _StagesEmitter(_Stage):
         held = {name: part for name, _, part, _ in self.workers.splits}
         return found | {
             "stages": len(self.stages),
-            "home": [(repr(name), stage) for name, stage in self.made.home.items()],
+            "given": [repr(tuple(leaf.name for leaf in stage.plan.derived.graph.declarations)) for stage in self.stages],
             "rounds": rounds and (rounds.number, repr(rounds.split), repr(held[rounds.split]), repr(str(rounds.own))),
             "arrays": [stage.arrays() for stage in self.stages],
         }

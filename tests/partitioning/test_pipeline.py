@@ -1,4 +1,4 @@
-"""The batch in rounds and the layers in stages: what the workers compute together, what they send, and that nobody waits for ever."""
+"""The batch in rounds and the layers in stages: what workers compute together, what they send, and that none waits for ever."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from symbackprop.partitioning.proof import difference
 from symbackprop.partitioning.simulate import assembled, simulate
 
 TOLERANCE = 1e-12
+NOTHING: Mapping[str, int] = MappingProxyType({})
 NAMES = (
     "d2l_mlp", "mlp_classifier", "tied_autoencoder", "causal_attention", "elastic_net_mlp", "small_cnn", "embedding_classifier",
     "layer_norm",
@@ -286,13 +288,15 @@ CASES: dict[str, tuple[dict[str, int], int, int, tuple[str, ...]]] = {
 }
 
 
-def write_case(folder: Path, name: str, partition: Partition, change: tuple[str, str] = ("", "")) -> None:
+def write_case(
+    folder: Path, name: str, partition: Partition, change: tuple[str, str] = ("", ""), sizes: Mapping[str, int] = NOTHING
+) -> None:
     """Write the module of a partition (with a change in its text) and whole arrays."""
     text = mpi_source(partition)
     assert change[0] in text
     (folder / f"{name}.py").write_text(text.replace(*change) if change[0] else text, encoding="utf-8")
     kinds = {leaf.name: {"parameter": "p_", "hyper": "h_"}.get(leaf.kind, "i_") for leaf in DERIVED[name].graph.declarations}
-    sizes = sizes_of(name)
+    sizes = sizes_of(name) | sizes
     arrays = {kinds[key] + key: value for key, value in values_of(DERIVED[name], sizes).items()}
     np.savez(folder / f"{name}.npz", **arrays, **{f"s_{key}": size for key, size in sizes.items()})
 
@@ -352,6 +356,17 @@ def test_they_hand_over_and_take_what_was_predicted(splits: dict[str, int], stag
                 if transfer.source == stage:
                     predicted += [["send", int(size.xreplace(numbers)) // transfer.times]] * transfer.times
             assert sorted(worker[name]["counted"]) == sorted(predicted), (name, rank)
+
+
+@pytest.mark.parametrize(("stages", "rounds"), [(1, 4), (2, 1), (2, 4)])
+def test_they_take_the_memory_that_was_predicted(stages: int, rounds: int, tmp_path: Path) -> None:
+    sizes = {"d": 784, "h1": 256, "h2": 128, "q": 10, "n": 1024}
+    partition = split_over(DERIVED["mlp_classifier"], {}, stages=stages, rounds=rounds)
+    write_case(tmp_path, "mlp_classifier", partition, sizes=sizes)
+    for stage, worker in enumerate(run(stages, tmp_path)):
+        cost = Cost(partition, stage)
+        predicted = cost.memory(cost.numbers(sizes, "float64"))
+        assert abs(worker["mlp_classifier"]["bytes"] / predicted - 1) <= 0.02, (stage, worker["mlp_classifier"]["bytes"], predicted)
 
 
 @pytest.mark.parametrize(
