@@ -158,3 +158,20 @@ class Cost:
         """About how long a worker computes, and how long it is in collectives: no overlap, no memory traffic."""
         computing = 2 * use.value_at(self.multiply_adds, numbers) / machine.flops
         return computing, sum(meeting.seconds(numbers, machine) for meeting in self.meetings)
+
+
+def step_seconds(partition: Partition, sizes: Mapping[str, int], machine: Machine, dtype: str = "float32") -> float:
+    """About how long a step takes: rounds + stages - 1 turns of the slowest stage, then what its workers have to sum.
+
+    Huang et al. 2019, GPipe: Efficient Training of Giant Neural Networks Using Pipeline Parallelism. Messages between stages count
+    as work of the stage that sends them; collectives within a round as if they were after it.
+    """
+    longest = summing = 0.0
+    for stage in range(partition.stages):
+        cost = Cost(partition, stage)
+        numbers = cost.numbers(sizes, dtype)
+        computing, meeting = cost.seconds(numbers, machine)
+        messages = sum(transfer.times for transfer, _ in transferred(partition) if transfer.source == stage)
+        passing = messages * machine.latency + use.value_at(cost.passed_on, numbers) / machine.bandwidth
+        longest, summing = max(longest, computing + passing), max(summing, meeting)
+    return longest * (partition.rounds + partition.stages - 1) / partition.rounds + summing

@@ -21,6 +21,7 @@ from symbackprop.errors import UsageError
 from symbackprop.footprint import Footprint
 from symbackprop.graph.evaluate import evaluate
 from symbackprop.graph.sizes import size_value
+from symbackprop.kernels import emit, schedule
 from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.plan import Plan, make_plan
 from symbackprop.kernels.schedule import operations_of
@@ -72,6 +73,8 @@ minimize L
 
 MODELS = {name: sb.builtin(name) for name in NAMES} | {"skipping": sb.parse(SKIPPING), "large": sb.parse(LARGE)}
 DERIVED: dict[str, DerivedGraph] = {name: sb.derive(model).batch for name, model in MODELS.items()}
+ALL = (*DERIVED, "inputs")
+DERIVED["batch_norm"] = sb.derive(sb.builtin("batch_norm")).batch
 DERIVED["inputs"] = sb.derive(MODELS["mlp_classifier"], ["x", "W1", "W3", "lambda"]).batch
 
 
@@ -80,7 +83,7 @@ def sizes_of(name: str) -> dict[str, int]:
     derived = DERIVED[name]
     limit = 400 if name == "large" else 8
     sizes = {dimension: min(size or limit, limit) for dimension, size in derived.model.dimensions.items()}
-    return sizes | ({derived.model.batch: 240 if name == "large" else 24} if derived.model.batch else {})
+    return sizes | {"n": 240 if name == "large" else 24}
 
 
 def values_of(derived: DerivedGraph, sizes: Mapping[str, int]) -> dict[str, Any]:
@@ -201,7 +204,7 @@ def test_each_part_under_way_has_its_own_arrays_of_the_forward_pass() -> None:
     assert Footprint(alone).workspace_size.coeff(sympy.Symbol("n_r", integer=True, positive=True)) != 0
 
 
-@pytest.mark.parametrize("name", DERIVED)
+@pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize(("splits", "stages", "rounds"), [({}, 2, 1), ({}, 2, 4), ({"n": 2}, 2, 3), ({}, 3, 1), ({"n": 2}, 3, 2)])
 def test_nobody_waits_for_ever(name: str, splits: dict[str, int], stages: int, rounds: int) -> None:
     """Every stage goes on until it waits for what has not been sent; if each is at its end, none waits for another."""
@@ -273,7 +276,6 @@ def test_the_module_is_the_same_in_every_process() -> None:
 
 # ---------------------------------------------------------------- by several workers
 
-ALL = (*DERIVED,)
 CASES: dict[str, tuple[dict[str, int], int, int, tuple[str, ...]]] = {
     "rounds": ({}, 1, 3, ALL),
     "split_rounds": ({"n": 2}, 1, 2, ALL),
@@ -338,6 +340,37 @@ def test_workers_compute_what_one_alone_does(case: str, tmp_path: Path) -> None:
     for name in names:
         assert all(worker[name]["repeated"] for worker in told), name
         assert len({worker[name]["loss"] for worker in told}) == 1, name
+
+
+@pytest.mark.parametrize(("splits", "stages", "rounds"), [({}, 1, 3), ({}, 2, 4), ({"n": 2}, 2, 2)])
+def test_loops_in_them_change_nothing(
+    splits: dict[str, int], stages: int, rounds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "CACHE", 1)
+    monkeypatch.setattr(emit, "CACHE", 1)
+    for name in NAMES:
+        write_case(tmp_path, name, partition := cut(name, splits, stages, rounds))
+    assert stages == 1 or "in m.blocks" in (tmp_path / "layer_norm.py").read_text(encoding="utf-8")
+    told = run(partition.workers, tmp_path)
+    errors = {name: worst(tmp_path, name) for name in NAMES}
+    assert max(errors.values()) <= TOLERANCE, errors
+    assert all(worker[name]["repeated"] for worker in told for name in NAMES)
+
+
+@pytest.mark.parametrize(("parts", "stages", "rounds"), [(2, 1, 2), (1, 2, 4), (2, 2, 2)])
+def test_local_statistics_are_those_of_a_round(parts: int, stages: int, rounds: int, tmp_path: Path) -> None:
+    derived, sizes = DERIVED["batch_norm"], sizes_of("batch_norm")
+    workers = split_over(derived, {"n": 4}, sizes, local=True)
+    values = simulate(workers, values_of(derived, sizes), sizes)
+    partition = split_over(derived, {"n": parts}, sizes, stages=stages, rounds=rounds, local=True)
+    write_case(tmp_path, "batch_norm", partition)
+    run(partition.workers, tmp_path)
+    with np.load(tmp_path / "batch_norm.out.npz") as out:
+        assert difference(out["loss"], values[0]["L"]) <= TOLERANCE
+        for name in derived.wrt:
+            assert difference(out[f"g_{name}"], values[0][derived.gradient_name(name)]) <= TOLERANCE
+        outputs = assembled([part["O"] for part in values], workers.layouts["O"], workers.mesh)
+        assert difference(out["o_O"], outputs) <= TOLERANCE
 
 
 @pytest.mark.parametrize(("splits", "stages", "rounds"), [({}, 1, 2), ({}, 2, 1), ({}, 2, 4), ({"n": 2}, 2, 2)])
