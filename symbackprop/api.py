@@ -307,6 +307,12 @@ class Derivation:
             raise UsageError(f"the matrix by {', '.join(sorted(given))} is one for each example: kernels have that by parameters")
         return generate_source(derivation.batch, example=derivation.example)
 
+    def jax_source(self, splits: Mapping[str, int] = MappingProxyType({})) -> str:
+        """The source of the same kernel for jax.numpy; with splits, over so many devices. Raises UsageError."""
+        from symbackprop.partitioning.jax_target import jax_source
+
+        return jax_source(self.batch, self.partition(splits) if splits else None)
+
     def kernel(self, order: int = 1, *, checkpoint: int | None = None, hessian: bool = False) -> ModuleType:
         """The generated NumPy module, imported; see `source`."""
         from symbackprop.kernels import load_source
@@ -333,16 +339,18 @@ class Derivation:
         return footprint_of_derived(self.batch, checkpoint)
 
     def partition(
-        self, splits: Mapping[str, int], *, sizes: Mapping[str, int] = MappingProxyType({}), local: bool = False
-    ) -> Partition:
+        self, splits: Mapping[str, int], *, sizes: Mapping[str, int] = MappingProxyType({}), stages: int = 1, rounds: int = 1,
+        local: bool = False,
+    ) -> Partition:  # fmt: skip
         """The same over several workers: each named dimension in so many parts; ``sizes`` come before the model's defaults.
 
-        With ``local``, means over the batch within the model are those of each worker's own examples. Raises UsageError where a
-        dimension cannot be split so.
+        The layers are cut into ``stages``, each with workers of its own, and the batch of a worker is worked in so many equal
+        ``rounds``. With ``local``, means over the batch within the model are those of each worker's own examples (of those in a
+        round). Raises UsageError where it cannot be divided so.
         """
         from symbackprop.partitioning import split_over
 
-        return split_over(self.batch, splits, sizes, local=local)
+        return split_over(self.batch, splits, sizes, stages=stages, rounds=rounds, local=local)
 
     def _repr_latex_(self) -> str:
         return self.latex()

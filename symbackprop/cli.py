@@ -227,16 +227,17 @@ def _generate(options: argparse.Namespace) -> int:
     if options.order == 1 and curvature != "hessian" and not options.hessian:
         raise UsageError("--gauss-newton and --fisher are products of second derivatives: --order 2")
     splits = None if options.partition is None else _sizes(options.partition, "--partition")
-    if splits is not None and (options.order == 2 or options.hessian or options.checkpoint is not None):
-        raise UsageError("--partition is for kernels of order 1 without checkpoints")
+    plain = options.order == 1 and not options.hessian and options.checkpoint is None
+    if not plain and (splits is not None or options.target == "jax"):
+        raise UsageError("--partition and --target jax are for kernels of order 1 without checkpoints")
     with _progress(f"generating {model.name}"):
         derivation = derive(model)
         if options.order == 2 or options.hessian:
             derivation = derivation.products(curvature)
-        if splits is not None:
-            from symbackprop.partitioning import mpi_source, split_over
-
-            source = mpi_source(split_over(derivation.batch, splits))
+        if options.target == "jax":
+            source = derivation.jax_source(splits or {})
+        elif splits is not None:
+            source = derivation.partition(splits).source()
         else:
             source = derivation.source(checkpoint=options.checkpoint, hessian=options.hessian)
     if options.output == "-":
@@ -284,11 +285,18 @@ def _draw(options: argparse.Namespace) -> int:
     from symbackprop.api import derive
     from symbackprop.drawing.drawing import TEXTS
 
+    splits = None if options.partition is None else _sizes(options.partition, "--partition")
+    if splits is not None and options.second:
+        raise UsageError("--second is not split over workers: give it without --partition")
     model = _model(options)
     with _progress(f"drawing {model.name}"):
-        drawing = derive(model, wrt).drawing(
-            level=options.level, backward=options.backward, second=options.second, batch_form=options.batch_form
-        )
+        derivation = derive(model, wrt)
+        if splits is not None:
+            drawing = derivation.partition(splits).drawing(level=options.level, backward=options.backward)
+        else:
+            drawing = derivation.drawing(
+                level=options.level, backward=options.backward, second=options.second, batch_form=options.batch_form
+            )
         content = drawing.text(form) if form in TEXTS else drawing.binary(form)
     options.output = f"{_module_name(model.name)}.{form}" if options.output is None else options.output
     return _deliver(content, form, options)

@@ -80,7 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     generate.add_argument("--hessian", action="store_true", help="add the whole matrix of second derivatives too; means --order 2")
     generate.add_argument(
-        "--partition", metavar="n=2,h=4", help="for so many workers that meet through MPI: the parts of each dimension"
+        "--target", choices=("numpy", "jax"), default="numpy", help="what the module computes with: numpy (the default) or jax"
+    )
+    generate.add_argument(
+        "--partition", metavar="n=2,h=4", help="for workers, through MPI or (jax) on devices: the parts of each dimension"
     )
     _curvature_arguments(generate)
     _model_arguments(generate)
@@ -232,6 +235,7 @@ def _draw_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--backward", action="store_true", help="draw the gradients beside the values")
     parser.add_argument("--second", action="store_true", help="draw the products of second derivatives too")
+    parser.add_argument("--partition", metavar="n=2,h=4", help="the graph of workers: where they meet, and what each holds")
     parser.add_argument("--wrt", metavar="x,W1", help="gradients by these, inputs too (default: all parameters)")
     parser.add_argument("--batch-form", action="store_true", help="with the examples stacked as rows, not one example")
     parser.add_argument("--force", action="store_true", help="replace a file even if somebody edited it")

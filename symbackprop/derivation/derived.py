@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from symbackprop.derivation.reverse import Contribution, Gradients, reverse
+from symbackprop.derivation.workers import Workers
 from symbackprop.errors import UsageError
 from symbackprop.graph.build import leaf
 from symbackprop.graph.lift import batch_graph
@@ -42,7 +43,8 @@ class DerivedGraph:
     batched tells the form: per example, or with the examples stacked as rows. graph holds all equations, forward then
     backward; target is what is differentiated, and above the name above the line: the objective, or without one the inner
     product of the target with an open cotangent. further are sections of equations beyond the first derivatives; products
-    are their results by the names of the tensors, (see `derivation.products`).
+    are their results by the names of the tensors, (see `derivation.products`). workers are those who share the work, each with
+    these equations; None where one does it all.
     """
 
     model: Model
@@ -56,6 +58,7 @@ class DerivedGraph:
     contributions: Mapping[str, tuple[Contribution, ...]]
     further: tuple[Section, ...] = ()
     products: Mapping[str, str] = field(default_factory=dict)
+    workers: Workers | None = None
 
     @property
     def equations(self) -> tuple[Equation, ...]:

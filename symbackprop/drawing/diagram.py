@@ -16,14 +16,27 @@ class Label:
 
 
 @dataclass(frozen=True)
+class Held:
+    """How workers hold a value: ``tag`` stands in its vertex (none where each holds the whole), ``words`` in the legend.
+
+    shade is the number of its colour, 0 for the whole.
+    """
+
+    shade: int
+    words: Label
+    tag: Label | None = None
+
+
+@dataclass(frozen=True)
 class Vertex:
     """A box. key is unique, kind decides its shape and colour.
 
     kind is ``input``, ``target``, ``parameter``, ``hyper``, ``value``, ``objective``, ``gradient``, ``tangent`` (of a value),
-    ``direction`` or ``gradient tangent``; or it is an ``operation``, a ``gradient operation``, or a value ``kept`` for one.
+    ``direction`` or ``gradient tangent``; or it is an ``operation``, a ``gradient operation``, or a value ``kept`` for one; or
+    it is a ``meeting`` of workers or a ``gradient meeting``.
     lines are set below each other. equations are the names of those that it stands for, numbers those that are printed. row
     is the value beside which it stands, owner that to which it belongs. title is said where one points at it; times is how
-    many copies it stands for.
+    many copies it stands for. held is how workers hold it, where there are several.
     """
 
     key: str
@@ -35,6 +48,7 @@ class Vertex:
     row: str = ""
     owner: str = ""
     times: int = 1
+    held: Held | None = None
 
     @property
     def returns(self) -> bool:
@@ -79,6 +93,12 @@ class Diagram:
     vertices: tuple[Vertex, ...]
     edges: tuple[Edge, ...]
     frames: tuple[Frame, ...] = ()
+
+    @property
+    def held(self) -> tuple[Held, ...]:
+        """The ways in which workers hold what is drawn, each once; none where there is one worker."""
+        found = dict.fromkeys(vertex.held for vertex in self.vertices if vertex.held is not None)
+        return tuple(sorted(found, key=lambda held: held.shade))
 
 
 Place: TypeAlias = Callable[[str], str]

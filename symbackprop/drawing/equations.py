@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from symbackprop.derivation.derived import DerivedGraph
-from symbackprop.drawing.diagram import Diagram, Edge, Frame, Label, Vertex
+from symbackprop.drawing.diagram import Diagram, Edge, Frame, Held, Label, Vertex
 from symbackprop.drawing.repeats import Repeats
+from symbackprop.drawing.workers import held, meeting
 from symbackprop.graph.model import Equation
 from symbackprop.graph.names import Adjoint, parse_name, with_tangents, without_tangents
-from symbackprop.graph.nodes import Leaf
+from symbackprop.graph.nodes import Collective, Leaf, Node
 from symbackprop.graph.sizes import Shape
-from symbackprop.graph.walk import leaves
+from symbackprop.graph.walk import leaves, topological
 from symbackprop.render.linebreaks import width
 from symbackprop.render.writer import Writer
 
@@ -66,17 +67,29 @@ class Naming:
         )
 
     def title(self, equation: Equation) -> str:
-        """What is said of an equation's vertex: its number, its text and its shape."""
+        """What is said of an equation's vertex: its number, its text, its shape, and how workers hold it."""
         number, shape = self.writer.number[equation.name], self.writer.shape(equation.node.shape)
-        return f"({number}) {self.equation(equation).text} — {shape}"
+        return f"({number}) {self.equation(equation).text} — {shape}{self._held_words(equation.name)}"
+
+    def held(self, name: str) -> Held | None:
+        """How workers hold a tensor or a value; None where there is one worker."""
+        return held(self.writer, name)
+
+    def _held_words(self, name: str) -> str:
+        way = self.held(name)
+        return f", {way.words.text}" if way else ""
+
+    def meeting(self, node: Collective) -> Label:
+        """What workers do where they meet."""
+        return meeting(self.writer, node)
 
     def declared(self, leaf: Leaf) -> Vertex:
         """The vertex of a declared tensor."""
         key = self.key(leaf.name)
         kind = "direction" if leaf.kind == "tangent" else "input" if leaf.kind == "cotangent" else leaf.kind
-        title = f"{kind} {self.writer.text.name(leaf.name, leaf.rank)} — {self.writer.shape(leaf.shape)}"
+        said = f"{self.writer.text.name(leaf.name, leaf.rank)} — {self.writer.shape(leaf.shape)}{self._held_words(leaf.name)}"
         row = self.key(self.base(leaf.name))
-        return Vertex(key, kind, (self.label(leaf.name),), title, row=row, owner=row)
+        return Vertex(key, kind, (self.label(leaf.name),), f"{kind} {said}", row=row, owner=row, held=self.held(leaf.name))
 
     def frames(self, vertices: Iterable[Vertex]) -> tuple[Frame, ...]:
         """A frame around the first copy of each repeated part: its values, parameters, gradients and tangents."""
@@ -104,6 +117,7 @@ class _Builder:
         self.naming, self.derived = naming, naming.derived
         self.vertices: dict[str, Vertex] = {}
         self.edges: dict[tuple[str, str, str], Edge] = {}
+        self.met: dict[Node, str] = {}
 
     def diagram(self) -> Diagram:
         model = self.derived.model
@@ -118,8 +132,30 @@ class _Builder:
             whole = self.naming.equation(equation)
             short = width(whole.latex) <= WIDEST
             self._add(equation, kind, whole if short else self.naming.label(equation.name))
-            for node in leaves(equation.node):
-                self._edge(node.name, equation.name, node.shape)
+            self._read([equation.node], self.naming.key(equation.name), equation)
+
+    def _read(self, roots: Sequence[Node], target: str, equation: Equation) -> None:
+        """Draw what some nodes of an equation read, and before it where workers meet."""
+        for node in _read_directly(roots):
+            if isinstance(node, Collective):
+                self._link(self._meeting(node, equation), target, node.shape)
+                self._read(node.operands, self.met[node], equation)
+            elif not self.naming.apart(node.name, equation.name):
+                self._link(self.naming.key(node.name), target, node.shape)
+
+    def _meeting(self, node: Collective, equation: Equation) -> str:
+        """The vertex of a meeting. Where two equations need the same of the workers, these meet once."""
+        if node not in self.met:
+            naming = self.naming
+            key, owner = naming.key(equation.name), naming.key(naming.base(equation.name))
+            found = [other for other in topological([equation.node]) if isinstance(other, Collective)]
+            kind = "gradient meeting" if equation.name in self.derived.contributions else "meeting"
+            self.met[node] = f"{key} meets {found.index(node)}"
+            title = f"in ({naming.writer.number[equation.name]}): {naming.meeting(node).text}, then each worker knows it"
+            self.vertices.setdefault(
+                self.met[node], Vertex(self.met[node], kind, (naming.meeting(node),), title, owner=owner)
+            )
+        return self.met[node]
 
     def backward(self) -> None:
         shown = {equation.name for equation in self.derived.backward}
@@ -128,11 +164,33 @@ class _Builder:
             self._add(equation, "gradient", self.naming.label(equation.name))
             by = self.naming.base(equation.name)
             self._edge(by, equation.name, (), "pair")
-            for consumer in self._senders(equation.name, shown):
-                self._edge(consumer, equation.name, self.derived.graph.reference(self.naming.base(consumer)).shape)
+            self._send(equation, list(self._senders(equation.name, shown)))
             for node in leaves(equation.node):
                 if node.kind == "cotangent":
                     self._edge(node.name, equation.name, node.shape)
+
+    def _send(self, equation: Equation, senders: Sequence[str]) -> None:
+        """Draw what is sent back to a gradient: past where workers meet, if it is they that read it."""
+        own = self.naming.key(equation.name)
+        senders = [sender for sender in senders if not self.naming.apart(sender, equation.name)]
+        places: list[tuple[str, list[Leaf | Collective]]] = [(own, _read_directly([equation.node]))]
+        for target, nodes in places:
+            for node in nodes:
+                if isinstance(node, Collective):
+                    met = self._meeting(node, equation)
+                    aside = not self.vertices[met].returns  # of the forward pass: there is no good place for a label
+                    self._link(met, target, () if aside else node.shape)
+                    places.append((met, _read_directly(node.operands)))
+        readers = {
+            sender: [key for key, nodes in places if any(isinstance(n, Leaf) and n.name == sender for n in nodes)]
+            for sender in senders
+        }
+        fed = {key for found in readers.values() for key in found}
+        back = {node for node, key in self.met.items() if self.vertices[key].returns}
+        unfed = [key for key, nodes in places[1:] if self.vertices[key].returns and key not in fed and not back & {*nodes}]
+        for sender in senders:  # one that nobody reads was put in where it is
+            for key in readers[sender] or unfed or [own]:
+                self._link(self.naming.key(sender), key, self.derived.graph.reference(self.naming.base(sender)).shape)
 
     def _senders(self, name: str, shown: set[str]) -> Iterator[str]:
         """The gradients that are sent back to one: where one has no equation, those that would be sent to it."""
@@ -173,7 +231,7 @@ class _Builder:
         naming = self.naming
         key, row = naming.key(equation.name), naming.key(naming.base(equation.name))
         number, title = naming.writer.number[equation.name], naming.title(equation)
-        vertex = Vertex(key, kind, (label,), title, (equation.name,), (number,), row, row)
+        vertex = Vertex(key, kind, (label,), title, (equation.name,), (number,), row, row, held=naming.held(equation.name))
         found = self.vertices.get(key)
         if found is not None:  # of copies, the first is the one whose name and number are shown
             shown = vertex if naming.base(equation.name) == row else found
@@ -183,8 +241,25 @@ class _Builder:
         self.vertices[key] = vertex
 
     def _edge(self, source: str, target: str, shape: Shape, kind: str = "flow") -> None:
-        first, second = self.naming.key(source), self.naming.key(target)
-        if first in self.vertices and second in self.vertices and first != second and not self.naming.apart(source, target):
+        if not self.naming.apart(source, target):
+            self._link(self.naming.key(source), self.naming.key(target), shape, kind)
+
+    def _link(self, first: str, second: str, shape: Shape, kind: str = "flow") -> None:
+        if first in self.vertices and second in self.vertices and first != second:
             label = self.naming.shape(shape)
             self.edges.setdefault((first, second, kind), Edge(first, second, label, kind))
+
+
+def _read_directly(roots: Sequence[Node]) -> list[Leaf | Collective]:
+    """The leaves and the meetings of workers below some nodes; what a meeting reads is its own."""
+    found: dict[Leaf | Collective, None] = {}
+    pending, seen = list(reversed(roots)), set[Node]()
+    while pending:
+        node = pending.pop()
+        if isinstance(node, Leaf | Collective):
+            found[node] = None
+        elif node not in seen:
+            seen.add(node)
+            pending.extend(reversed(node.operands))
+    return list(found)
 

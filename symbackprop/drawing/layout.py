@@ -113,8 +113,17 @@ def size(vertex: Vertex) -> tuple[float, float]:
     wide, high = max(line.width for line in lines), sum(line.height for line in lines) + LEADING * (len(lines) - 1)
     right = GAP + setting(number_label(vertex), SMALL).width if vertex.number else 0
     extra = GAP + setting(times_label(vertex.times), SIZE).width if vertex.times > 1 else 0
-    slant = max(high, SIZE) * 0.8 if vertex.kind in ("input", "target", "direction") else 0  # of round ends
-    return math.ceil(wide + right + extra + slant + 2 * PADDING), math.ceil(max(high, SIZE) + 2 * PADDING)
+    slant = max(high, SIZE) * 0.8 if vertex.kind in _SLANTED else 0
+    return math.ceil(wide + right + extra + slant + tag_width(vertex) + 2 * PADDING), math.ceil(max(high, SIZE) + 2 * PADDING)
+
+
+_SLANTED = ("input", "target", "direction", "meeting", "gradient meeting")
+"""The kinds of vertices whose ends are not straight."""
+
+
+def tag_width(vertex: Vertex) -> float:
+    """The width of the tag at the left of a vertex's lines, with the bar behind it; 0 where it has none."""
+    return setting(vertex.held.tag.latex, SMALL).width + 2 * GAP if vertex.held and vertex.held.tag else 0
 
 
 def number_label(vertex: Vertex) -> str:

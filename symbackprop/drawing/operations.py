@@ -14,6 +14,7 @@ from symbackprop.graph.equalities import is_identity
 from symbackprop.graph.model import Equation
 from symbackprop.graph.names import Adjoint, parse_name, without_tangents
 from symbackprop.graph.nodes import (
+    Collective,
     Contraction,
     Coordinate,
     Indicator,
@@ -80,6 +81,7 @@ class _Builder:
         number = naming.writer.number[equation.name]
         self.vertices[self.key] = Vertex(
             self.key, kind, (naming.label(equation.name),), naming.title(equation), (equation.name,), (number,), owner=self.owner,
+            held=naming.held(equation.name),
         )  # fmt: skip
         self._edge(equation.node, self.key)
 
@@ -103,6 +105,8 @@ class _Builder:
             self.own[node] = self._operation(label, [(part, part.shape) for part in node.operands])
         elif isinstance(node, Coordinate):
             self.own[node] = self._operation(_word("index"), [])
+        elif isinstance(node, Collective):
+            self.own[node] = self._operation(self.naming.meeting(node), [(part, part.shape) for part in node.operands], "meeting")
 
     def _leaf(self, node: Leaf) -> str:
         """The vertex of what an equation reads; in one that runs back, a value of the forward pass has a vertex of its own."""
@@ -112,17 +116,18 @@ class _Builder:
             label, shape = self.naming.label(node.name), self.naming.writer.shape(node.shape)
             title = f"{label.text} of the forward pass — {shape}"
             equations = () if declared else (node.name,)
-            self.vertices[again] = Vertex(again, "kept", (label,), title, equations, owner=self.owner)
+            held = self.naming.held(node.name)
+            self.vertices[again] = Vertex(again, "kept", (label,), title, equations, owner=self.owner, held=held)
             return again
         if declared and key not in self.vertices:
             self.vertices[key] = self.naming.declared(node)
         return key
 
-    def _operation(self, label: Label, operands: list[tuple[Node | str, Shape]]) -> str:
-        prefix = "gradient operation" if self.kind.startswith("gradient") else "operation"
+    def _operation(self, label: Label, operands: list[tuple[Node | str, Shape]], kind: str = "operation") -> str:
+        kind = f"gradient {kind}" if self.kind.startswith("gradient") else kind
         key = f"{self.key} #{sum(k.startswith(f'{self.key} #') for k in self.vertices)}"
         title = f"{label.text} in ({self.naming.writer.number[self.equation_name]})"
-        self.vertices[key] = Vertex(key, prefix, (label,), title, (self.equation_name,), owner=self.owner)
+        self.vertices[key] = Vertex(key, kind, (label,), title, (self.equation_name,), owner=self.owner)
         for operand, shape in operands:
             self._edge(operand, key, shape)
         return key

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from symbackprop.drawing.diagram import Diagram, Vertex
-from symbackprop.drawing.looks import LOOKS, Look, edge_look
+from symbackprop.drawing.diagram import Diagram, Held, Vertex
+from symbackprop.drawing.looks import Look, edge_look, look, shade, style, styles
 from symbackprop.render.template import fill
 
-_DOT = {"stadium": "ellipse", "cut": "octagon", "round": "ellipse", "box": "box"}
+_DOT = {"hexagon": "hexagon", "stadium": "ellipse", "cut": "octagon", "round": "ellipse", "box": "box"}
 _MERMAID: Mapping[str, tuple[str, str]] = {
     "stadium": ("([", "])"), "cut": ("{{", "}}"), "round": ("((", "))"), "box": ("[", "]"),
+    "hexagon": ("[/", "\\]"),
 }  # fmt: skip
 
 
@@ -21,21 +22,25 @@ def dot(diagram: Diagram) -> str:
     edges = []
     for edge in diagram.edges:
         color, dash = edge_look(edge.kind, kinds[edge.target])
-        style = [f'color="{color}"', *(['style="dashed"'] if dash else [])]
-        style += [f"label={_quoted(edge.label.text)}"] if edge.label else []
-        style += ['dir="none"', 'constraint="false"'] if edge.kind == "pair" else []
-        edges.append(f"{name[edge.source]} -> {name[edge.target]} [{', '.join(style)}];")
+        parts = [f'color="{color}"', *(['style="dashed"'] if dash else [])]
+        parts += [f"label={_quoted(edge.label.text)}"] if edge.label else []
+        parts += ['dir="none"', 'constraint="false"'] if edge.kind == "pair" else []
+        edges.append(f"{name[edge.source]} -> {name[edge.target]} [{', '.join(parts)}];")
     return fill(
         "draw/graph.dot.j2",
         title=_quoted(diagram.title),
         nodes=[
-            f"{name[vertex.key]} [{_dot_look(LOOKS[vertex.kind])}, label={_quoted(_words(vertex))}];"
+            f"{name[vertex.key]} [{_dot_look(look(vertex))}, label={_quoted(_words(vertex))}];"
             for vertex in diagram.vertices
         ],
         edges=edges,
         frames=[
             (k, _quoted(f"× {frame.times}"), "; ".join(name[key] for key in frame.members))
             for k, frame in enumerate(diagram.frames)
+        ],
+        legend=[
+            f'legend{k} [shape="box", style="filled", fillcolor="{shade(held)}", label={_quoted(_explained(held))}];'
+            for k, held in enumerate(diagram.held)
         ],
     )  # fmt: skip
 
@@ -46,8 +51,8 @@ def mermaid(diagram: Diagram) -> str:
     framed = {key for frame in diagram.frames for key in frame.members}
 
     def node(vertex: Vertex) -> str:
-        opening, closing = _MERMAID[LOOKS[vertex.kind].outline]
-        return f'{name[vertex.key]}{opening}"{_entities(_words(vertex))}"{closing}:::{vertex.kind.replace(" ", "-")}'
+        opening, closing = _MERMAID[look(vertex).outline]
+        return f'{name[vertex.key]}{opening}"{_entities(_words(vertex))}"{closing}:::{style(vertex).replace(" ", "-")}'
 
     by_key = {vertex.key: vertex for vertex in diagram.vertices}
     edges = []
@@ -62,9 +67,10 @@ def mermaid(diagram: Diagram) -> str:
         frames=[(k, frame.times, [node(by_key[key]) for key in frame.members]) for k, frame in enumerate(diagram.frames)],
         edges=edges,
         styles=[
-            (kind.replace(" ", "-"), f"fill:{LOOKS[kind].fill},stroke:{LOOKS[kind].stroke},color:#000")
-            for kind in LOOKS if kind in kinds.values()
+            *[(key.replace(" ", "-"), f"fill:{own.fill},stroke:{own.stroke},color:#000") for key, own in styles(diagram).items()],
+            *[(f"legend-{k}", f"fill:{shade(held)},stroke:#222,color:#000") for k, held in enumerate(diagram.held)],
         ],
+        legend=[f'legend{k}["{_entities(_explained(held))}"]:::legend-{k}' for k, held in enumerate(diagram.held)],
     )  # fmt: skip
 
 
@@ -77,7 +83,13 @@ def _words(vertex: Vertex) -> str:
     lines = [line.text for line in vertex.lines]
     lines[-1] += f"  {vertex.number}" if vertex.number else ""
     lines[-1] += f"  × {vertex.times}" if vertex.times > 1 else ""
+    lines[0] = f"{vertex.held.tag.text} | {lines[0]}" if vertex.held and vertex.held.tag else lines[0]
     return "\n".join(lines)
+
+
+def _explained(held: Held) -> str:
+    """A way to hold a value as the legend has it: its tag and its words."""
+    return f"{held.tag.text} | {held.words.text}" if held.tag else held.words.text
 
 
 def _dot_look(look: Look) -> str:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from symbackprop.drawing.diagram import Diagram, Label, Vertex
+from symbackprop.drawing.diagram import Diagram, Held, Label, Vertex
 from symbackprop.drawing.glyphs import SIZE, SMALL, Bar, Glyph, Stroke, setting
-from symbackprop.drawing.layout import GAP, LEADING, Box, Layout, Path, Point, number_label, times_label
-from symbackprop.drawing.looks import LOOKS, Look, edge_look
+from symbackprop.drawing.layout import GAP, LEADING, Box, Layout, Path, Point, number_label, tag_width, times_label
+from symbackprop.drawing.looks import INK, Look, edge_look, look, samples, shade
 from symbackprop.render.template import fill
 
 MARGIN, LEGEND, SWATCH, WORDS = 14, 34, 30, 12
@@ -29,8 +29,7 @@ class _Svg:
         self.settings: dict[tuple[str, float], tuple[str, list[str]]] = {}
 
     def text(self) -> str:
-        shown = {*self.kinds.values()}
-        legend, wide, high = self._legend([look for kind, look in LOOKS.items() if kind in shown])
+        legend, wide, high = self._legend()
         nodes = [self._node(k, vertex) for k, vertex in enumerate(self.diagram.vertices)]
         edges = [self._edge(path) for path in self.placed.paths]
         labelled = [(path.edge.label, path.label) for path in self.placed.paths]
@@ -52,9 +51,9 @@ class _Svg:
         number_width = GAP + setting(number_label(vertex), SMALL).width if vertex.number else 0
         times_width = GAP + setting(times_label(vertex.times), SIZE).width if vertex.times > 1 else 0
         wide = max(line.width for line in lines)
-        left = box.x - (wide + number_width + times_width) / 2
+        left = box.x - (wide + number_width + times_width - tag_width(vertex)) / 2
         y = box.y - (sum(line.height for line in lines) + LEADING * (len(lines) - 1)) / 2
-        shown = []
+        shown = self._tag(vertex.held, left - tag_width(vertex), box)
         for label, line in zip(vertex.lines, lines, strict=True):
             shown.append(self._put(label.latex, SIZE, left + (wide - line.width) / 2, y))
             y += line.height + LEADING
@@ -67,9 +66,17 @@ class _Svg:
             "id": f"{self.prefix}node-{number}",
             "equations": _text("|".join(vertex.equations)),
             "title": _text(vertex.title),
-            "shape": _shape(LOOKS[vertex.kind], box),
+            "shape": _shape(look(vertex), box),
             "lines": "".join(shown),
         }
+
+    def _tag(self, held: Held | None, left: float, box: Box) -> list[str]:
+        """What stands before the lines of a vertex that workers hold in parts, and the bar between."""
+        if held is None or held.tag is None:
+            return []
+        bar = left + setting(held.tag.latex, SMALL).width + GAP
+        line = f'<path d="M{_number(bar)} {_number(box.top + 4)} V{_number(box.top + box.height - 4)}" stroke="{INK}"/>'
+        return [self._centred(held.tag.latex, SMALL, left, box.y), line]
 
     def _frame(self, times: int, box: Box) -> dict[str, str]:
         moved = self._moved(box)
@@ -127,18 +134,21 @@ class _Svg:
 
     # ------------------------------------------------------------ the legend
 
-    def _legend(self, looks: Sequence[Look]) -> tuple[list[str], float, float]:
-        """The legend's entries below the picture, and the width and height that they take."""
+    def _legend(self) -> tuple[list[str], float, float]:
+        """The legend's entries below the picture, and the width and height that they take: kinds, then who holds what."""
+        kinds: list[_Sample] = [(own, rf"\text{{{own.words}}}", None) for own in samples(self.diagram)]
+        held: list[_Sample] = [(_plain(shade(way)), way.words.latex, way) for way in self.diagram.held]
         x, y, widest = float(MARGIN), self.placed.height + MARGIN + LEGEND, 0.0
         entries = []
-        for look in looks:
-            words = rf"\text{{{look.words}}}"
-            found = setting(words, WORDS)
-            if x > MARGIN and x + SWATCH + found.width > MARGIN + max(self.placed.width, 420):
+        for k, (own, words, way) in enumerate([*kinds, *held]):
+            found, tag = setting(words, WORDS), setting(way.tag.latex, SMALL).width + GAP if way and way.tag else 0.0
+            swatch = max(SWATCH, tag + GAP)
+            if x > MARGIN and (k == len(kinds) or x + swatch + found.width > MARGIN + max(self.placed.width, 420)):
                 x, y = float(MARGIN), y + 24
-            sample = _shape(look, Box(x + SWATCH / 2, y, SWATCH, 16))
-            entries.append(sample + self._centred(words, WORDS, x + SWATCH + 6, y))
-            x += SWATCH + 6 + found.width + 20
+            box = Box(x + swatch / 2, y, swatch, 20 if way else 16)
+            label = self._centred(way.tag.latex, SMALL, x + (swatch - tag + GAP) / 2, y) if way and way.tag else ""
+            entries.append(_shape(own, box) + label + self._centred(words, WORDS, x + swatch + 6, y))
+            x += swatch + 6 + found.width + 20
             widest = max(widest, x - 20 - MARGIN)
         return entries, widest, y + 12 - self.placed.height - MARGIN
 
@@ -148,17 +158,26 @@ class _Svg:
 
 # ---------------------------------------------------------------- shapes
 
+_Sample = tuple[Look, str, Held | None]
+"""An entry of the legend: a look, words in LaTeX, and how workers hold what looks so, where it tells that."""
 
-def _shape(look: Look, box: Box) -> str:
+
+def _plain(fill: str) -> Look:
+    return Look("box", fill, INK)
+
+
+def _shape(own: Look, box: Box) -> str:
     """The outline of a vertex."""
-    style = f'fill="{look.fill}" stroke="{look.stroke}" stroke-width="{look.thickness}"'
-    style += f' stroke-dasharray="{look.dash}"' if look.dash else ""
-    if look.outline == "cut":
+    style = f'fill="{own.fill}" stroke="{own.stroke}" stroke-width="{own.thickness}"'
+    style += f' stroke-dasharray="{own.dash}"' if own.dash else ""
+    if own.outline == "cut":
         return f'<path class="shape" d="{_cut(box)}" {style}/>'
-    radius = {"stadium": box.height / 2, "round": min(box.height, box.width) / 2, "box": 2}[look.outline]
+    if own.outline == "hexagon":
+        return f'<path class="shape" d="{_hexagon(box)}" {style}/>'
+    radius = {"stadium": box.height / 2, "round": min(box.height, box.width) / 2, "box": 2}[own.outline]
     whole = _rect(box, radius, f'class="shape" {style}')
     inner = Box(box.x, box.y, box.width - 6, box.height - 6)
-    return whole + (_rect(inner, 1, f'fill="none" stroke="{look.stroke}"') if look.double else "")
+    return whole + (_rect(inner, 1, f'fill="none" stroke="{own.stroke}"') if own.double else "")
 
 
 def _rect(box: Box, radius: float, style: str) -> str:
@@ -172,6 +191,16 @@ def _cut(box: Box) -> str:
     corners = [
         (box.left + cut, box.top), (right - cut, box.top), (right, box.top + cut), (right, bottom - cut),
         (right - cut, bottom), (box.left + cut, bottom), (box.left, bottom - cut), (box.left, box.top + cut),
+    ]  # fmt: skip
+    return "M" + " L".join(f"{_number(x)} {_number(y)}" for x, y in corners) + " Z"
+
+
+def _hexagon(box: Box) -> str:
+    """A rectangle with a point at its left and at its right."""
+    cut, right, bottom = box.height / 3, box.left + box.width, box.top + box.height
+    corners = [
+        (box.left + cut, box.top), (right - cut, box.top), (right, box.y),
+        (right - cut, bottom), (box.left + cut, bottom), (box.left, box.y),
     ]  # fmt: skip
     return "M" + " L".join(f"{_number(x)} {_number(y)}" for x, y in corners) + " Z"
 

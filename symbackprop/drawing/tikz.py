@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from symbackprop.drawing.diagram import Diagram, Vertex
+from symbackprop.drawing.diagram import Diagram, Held, Vertex
 from symbackprop.drawing.layout import Box, Layout, Path, Point, times_label
-from symbackprop.drawing.looks import INK, LOOKS, PAIR, Look, edge_look
+from symbackprop.drawing.looks import INK, PAIR, Look, edge_look, shade, style, styles
 from symbackprop.render.template import fill
 
 POINT = 0.75
@@ -18,20 +18,25 @@ WIDEST = 440.0
 TALLEST = 600.0
 """The same for its height."""
 
+LEGEND = 26
+"""The height of an entry of the legend, in pixels."""
+
 
 def tikz(diagram: Diagram, placed: Layout) -> str:
     """Return the picture as a tikzpicture, for a document that loads amsmath and TikZ (libraries shapes.misc, arrows.meta)."""
     kinds = {vertex.key: vertex.kind for vertex in diagram.vertices}
-    shown = dict.fromkeys(kind for kind in LOOKS if kind in kinds.values())
-    colors = dict.fromkeys(c for kind in shown for c in (LOOKS[kind].fill, LOOKS[kind].stroke))
+    shown = styles(diagram)
+    colors = dict.fromkeys(c for own in shown.values() for c in (own.fill, own.stroke))
+    colors |= dict.fromkeys(shade(held) for held in diagram.held)
     colors |= dict.fromkeys((*(edge_look(path.edge.kind, kinds[path.edge.target])[0] for path in placed.paths), INK, PAIR))
     names = {color: f"graph{color.removeprefix('#')}" for color in colors}
-    scale = min(1.0, WIDEST / (placed.width * POINT), TALLEST / (placed.height * POINT))
+    height = placed.height + LEGEND * (len(diagram.held) + bool(diagram.held))
+    scale = min(1.0, WIDEST / (placed.width * POINT), TALLEST / (height * POINT))
     return fill(
         "draw/graph.tikz.j2",
         scale=f"{scale:.3f}",
         colors=[(name, color.removeprefix("#").upper()) for color, name in names.items()],
-        styles=[(_style(kind), _look(LOOKS[kind], names)) for kind in shown],
+        styles=[(_style(name), _look(own, names)) for name, own in shown.items()],
         frames=[_frame(frame.times, box) for frame, box in placed.frames],
         edges=[_edge(path, kinds[path.edge.target], names) for path in placed.paths],
         nodes=[_node(vertex, placed.boxes[vertex.key]) for vertex in diagram.vertices],
@@ -39,11 +44,12 @@ def tikz(diagram: Diagram, placed: Layout) -> str:
             (_place(path.label.x, path.label.y), f"${path.edge.label.latex}$")
             for path in placed.paths if path.label is not None and path.edge.label is not None
         ],
+        legend=[_sample(held, placed.height + LEGEND * (k + 1), names) for k, held in enumerate(diagram.held)],
     )  # fmt: skip
 
 
-def _style(kind: str) -> str:
-    return f"graph {kind}"
+def _style(name: str) -> str:
+    return f"graph {name}"
 
 
 _OUTLINES = {
@@ -51,13 +57,14 @@ _OUTLINES = {
     "round": "rectangle, rounded corners=7pt",
     "stadium": "rounded rectangle",
     "cut": "chamfered rectangle, chamfered rectangle xsep=2pt, chamfered rectangle ysep=2pt",
+    "hexagon": "chamfered rectangle",
 }
 
 
 def _look(look: Look, names: dict[str, str]) -> str:
-    style = [_OUTLINES[look.outline], f"fill={names[look.fill]}", f"draw={names[look.stroke]}"]
-    style.append(f"line width={look.thickness * POINT * 0.7:.2f}pt")
-    return ", ".join([*style, *([_dashes(look.dash)] if look.dash else []), *(["double"] if look.double else [])])
+    parts = [_OUTLINES[look.outline], f"fill={names[look.fill]}", f"draw={names[look.stroke]}"]
+    parts.append(f"line width={look.thickness * POINT * 0.7:.2f}pt")
+    return ", ".join([*parts, *([_dashes(look.dash)] if look.dash else []), *(["double"] if look.double else [])])
 
 
 def _dashes(lengths: str) -> str:
@@ -75,13 +82,26 @@ def _node(vertex: Vertex, box: Box) -> tuple[str, str, str]:
     if vertex.number:
         content += f" \\;{{\\scriptsize {vertex.number.replace('–', '--')}}}"
     size = f"minimum width={box.width * POINT:.1f}pt, minimum height={box.height * POINT:.1f}pt"
-    return f"{_style(vertex.kind)}, {size}", _place(box.x, box.y), content
+    if vertex.held and vertex.held.tag:
+        content = f"{{\\scriptsize ${vertex.held.tag.latex}$}}\\;\\rule[-2pt]{{0.5pt}}{{10pt}}\\; {content}"
+    cut = f", {_cut(0.3 * box.height * POINT)}" if vertex.kind.endswith("meeting") else ""
+    return f"{_style(style(vertex))}, {size}{cut}", _place(box.x, box.y), content
+
+
+def _cut(length: float) -> str:
+    return f"chamfered rectangle xsep={length:.1f}pt, chamfered rectangle ysep={length:.1f}pt"
+
+
+def _sample(held: Held, y: float, names: dict[str, str]) -> tuple[str, str, str, str, str]:
+    """An entry of the legend: the colour of a way to hold a value, the places of its sample and its words, and both."""
+    tag = f"\\scriptsize ${held.tag.latex}$" if held.tag else ""
+    return names[shade(held)], _place(20, y), tag, _place(48, y), f"${held.words.latex}$"
 
 
 def _edge(path: Path, target: str, names: dict[str, str]) -> tuple[str, str]:
     color, dash = edge_look(path.edge.kind, target)
-    style = [names[color], *([_dashes(dash)] if dash else []), *(["-Latex"] if path.edge.kind != "pair" else [])]
-    return ", ".join(style), _curve(path.points)
+    parts = [names[color], *([_dashes(dash)] if dash else []), *(["-Latex"] if path.edge.kind != "pair" else [])]
+    return ", ".join(parts), _curve(path.points)
 
 
 def _curve(points: Sequence[Point]) -> str:

@@ -84,7 +84,7 @@ class ContractionLowering:
             return direct
         terms: list[Term] = []
         indicators: list[tuple[Indicator, Labels]] = []
-        for operand, labels in self._factors(node):
+        for operand, labels in factors_of(node):
             if isinstance(operand, Indicator):
                 indicators.append((operand, labels))
             else:
@@ -121,29 +121,6 @@ class ContractionLowering:
         if windows:
             term = self._scatter_windows(term, windows, output, sizes)
         return self._ordered(term, output, sizes)
-
-    def _factors(self, node: Contraction) -> list[Factor]:
-        """The operands, with the index conditions taken out of pointwise products."""
-        factors: list[Factor] = []
-        for operand, labels in zip(node.operands, node.labels, strict=True):
-            if isinstance(operand, Pointwise) and any(isinstance(o, Indicator) for o in operand.operands):
-                number, parts = split_product(operand)
-                conditions = [part for part in parts if isinstance(part[0], Indicator)]
-                others = [part for part in parts if part not in conditions]
-                if conditions and others and number == 1:
-                    product = sympy.Mul(*[argument(k) for k in range(len(others))])
-                    used = sorted({label for _, own in others for label in own})
-                    place = {label: k for k, label in enumerate(used)}
-                    rest = pointwise(
-                        product,
-                        [(o, tuple(place[label] for label in own)) for o, own in others],
-                        tuple(operand.shape[label] for label in used),
-                    )
-                    factors.append((rest, tuple(labels[label] for label in used)))
-                    factors += [(o, tuple(labels[label] for label in own)) for o, own in conditions]
-                    continue
-            factors.append((operand, labels))
-        return factors
 
     def _square_sum(self, node: Contraction) -> Operation | None:
         """The sum of a b over all entries is one dot product; over the last axes, one einsum without a temporary."""
@@ -356,6 +333,30 @@ def _solved(node: Indicator, position: int) -> sympy.Expr:
     """What an equation between indices says that one axis is, whose coefficient in it is 1 or -1."""
     coefficient = node.condition.coeff(axis(position))
     return sympy.expand(-(node.condition - coefficient * axis(position)) / coefficient)
+
+
+def factors_of(node: Contraction) -> list[Factor]:
+    """Return the operands, with the index conditions taken out of pointwise products."""
+    factors: list[Factor] = []
+    for operand, labels in zip(node.operands, node.labels, strict=True):
+        if isinstance(operand, Pointwise) and any(isinstance(o, Indicator) for o in operand.operands):
+            number, parts = split_product(operand)
+            conditions = [part for part in parts if isinstance(part[0], Indicator)]
+            others = [part for part in parts if part not in conditions]
+            if conditions and others and number == 1:
+                product = sympy.Mul(*[argument(k) for k in range(len(others))])
+                used = sorted({label for _, own in others for label in own})
+                place = {label: k for k, label in enumerate(used)}
+                rest = pointwise(
+                    product,
+                    [(o, tuple(place[label] for label in own)) for o, own in others],
+                    tuple(operand.shape[label] for label in used),
+                )
+                factors.append((rest, tuple(labels[label] for label in used)))
+                factors += [(o, tuple(labels[label] for label in own)) for o, own in conditions]
+                continue
+        factors.append((operand, labels))
+    return factors
 
 
 def _base_axis(window: Operation, place: int) -> int | None:

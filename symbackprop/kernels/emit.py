@@ -91,11 +91,11 @@ class Emitter:
         outputs, objective = self.plan.outputs, self.plan.objective
         gradients, products = self.plan.gradients, self.plan.products
         return {
-            "title": _docstring(self.model.title or self.model.name),
-            "model_text": [_docstring(line) for line in (self.model.source or source(self.model)).splitlines()],
+            "title": docstring(self.model.title or self.model.name),
+            "model_text": [docstring(line) for line in (self.model.source or source(self.model)).splitlines()],
             "version": __version__,
             "note": note,
-            "declared": [self._declared(leaf) for leaf in self.derived.graph.declarations],
+            "declared": [declared(leaf) for leaf in self.derived.graph.declarations],
             "defaults": [(repr(k), size) for k, size in sorted(self.model.dimensions.items()) if size is not None and k not in own],
             "hypers": [
                 (repr(name), repr(None if v is None else float(v))) for name, v in self.model.hyper_defaults.items()
@@ -155,11 +155,7 @@ class Emitter:
     def _told(self) -> list[str]:
         """The dimensions that a worker reads from its arrays."""
         axes = [size for leaf in self.derived.graph.declarations for size in leaf.shape]
-        return sorted({self._axis(size) for size in axes if size.is_Symbol})
-
-    def _axis(self, size: Size) -> str:
-        """The dimension of an axis of a tensor that is given."""
-        return str(size.name)
+        return sorted({size.name for size in axes if size.is_Symbol})
 
     def _part(self, number: int) -> dict[str, object]:
         """The function of one block or diagonal of the matrix."""
@@ -185,15 +181,6 @@ class Emitter:
 
     def _open_functions(self) -> set[str]:
         return {op.details["title"].replace("′", "'") for op in self.plan.operations if op.kind == "open_function"}
-
-    def _declared(self, leaf: Leaf) -> str:
-        axes = "".join(f"{size}, " if size.is_Integer else f"{self._axis(size)!r}, " for size in leaf.shape)
-        classes = (
-            "None"
-            if leaf.classes is None
-            else (str(leaf.classes) if leaf.classes.is_Integer else repr(leaf.classes.name))
-        )
-        return f"({leaf.name!r}, {leaf.kind!r}, ({axes.rstrip()}), {classes})"
 
     def _classes(self, leaf: Leaf) -> tuple[str, str]:
         assert leaf.classes is not None
@@ -330,6 +317,17 @@ def comment(writer: Writer, name: str) -> str:
     return " ".join(writer.text.equation(line.left, line.right).split())
 
 
+def declared(leaf: Leaf) -> str:
+    """Return what a module says of a given tensor: its name, kind, axes and number of classes."""
+    axes = "".join(f"{size}, " if size.is_Integer else f"{size.name!r}, " for size in leaf.shape)
+    classes = (
+        "None"
+        if leaf.classes is None
+        else (str(leaf.classes) if leaf.classes.is_Integer else repr(leaf.classes.name))
+    )
+    return f"({leaf.name!r}, {leaf.kind!r}, ({axes.rstrip()}), {classes})"
+
+
 def equation_of_lines(source: str, derived: DerivedGraph) -> list[str]:
     """For each line of a module the name of the equation to which it belongs, or nothing.
 
@@ -386,6 +384,6 @@ def _tuple(items: list[str]) -> str:
     return ", ".join(items) + ("," if len(items) == 1 else "")
 
 
-def _docstring(text: str) -> str:
-    """Text that cannot end the docstring it stands in."""
+def docstring(text: str) -> str:
+    """Return text that cannot end the docstring it stands in."""
     return "".join(c if c.isprintable() else " " for c in text).replace("\\", "\\\\").replace('"', '\\"').rstrip()

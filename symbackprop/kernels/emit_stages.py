@@ -6,11 +6,10 @@ import textwrap
 from typing import Any
 
 from symbackprop.derivation.derived import DerivedGraph
-from symbackprop.graph.sizes import Size
 from symbackprop.kernels.emit import Emitter, Workers, words
 from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.plan import Plan
-from symbackprop.kernels.rounds import Rounds
+from symbackprop.kernels.rounds import Rounds, as_held
 from symbackprop.kernels.stages import Stages
 from symbackprop.kernels.statements import part_of_axis
 
@@ -40,9 +39,6 @@ class _Stage(Emitter):
     def __init__(self, derived: DerivedGraph, plan: Plan, workers: Workers, rounds: Rounds | None) -> None:
         super().__init__(derived, plan, workers, _TAKEN)
         self.rounds = rounds
-
-    def _axis(self, size: Size) -> str:
-        return str(size if self.rounds is None or size != self.rounds.own else self.rounds.held)
 
     def function(self, targets: list[Operation], result: list[str]) -> dict[str, Any]:
         """The lines of one function, and whether a part of the batch is worked in it."""
@@ -99,7 +95,7 @@ class _StagesEmitter(_Stage):
     """Writes the module: what stands in it once, and what its stages write."""
 
     def __init__(self, derived: DerivedGraph, workers: Workers, made: Stages, rounds: Rounds | None) -> None:
-        super().__init__(derived, made.plans[0], workers, rounds)
+        super().__init__(as_held(derived, rounds), made.plans[0], workers, rounds)
         self.made = made
         self.stages = [_Stage(derived, plan, workers, rounds) for plan in made.plans]
         self.dimensions = sorted({name for stage in self.stages for name in stage.dimensions})

@@ -58,10 +58,9 @@ _TAKEN = frozenset(
 
 
 class Identifiers:
-    """Gives every name of a model an identifier of its own."""
+    """Gives every name of a model an identifier of its own. ``taken`` are those that a module has beside the usual ones."""
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
-        """``taken`` are identifiers that the module has for something else."""
         self._used: dict[str, str] = {}
         self._taken: set[str] = {*_TAKEN, *taken}
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.errors import UsageError
+from symbackprop.graph.build import leaf
 from symbackprop.graph.sizes import Size
 from symbackprop.kernels.lowered import Lowered
 from symbackprop.kernels.operations import Operation, expressions_of
@@ -42,6 +44,17 @@ class Rounds:
         """The axis along which a tensor is worked in rounds, if there is one."""
         layout = self.layouts.get(name, ())
         return layout.index(self.split) if self.split in layout else None
+
+
+def as_held(derived: DerivedGraph, rounds: Rounds | None) -> DerivedGraph:
+    """Return a derivation with its tensors as large as they are given: for all rounds."""
+    if rounds is None:
+        return derived
+    declared = []
+    for given in derived.graph.declarations:
+        shape = tuple(rounds.held if size == rounds.own else size for size in given.shape)
+        declared.append(leaf(given.kind, given.name, shape, given.classes))
+    return replace(derived, graph=replace(derived.graph, declarations=tuple(declared)))
 
 
 def in_rounds(lowered: Lowered, rounds: Rounds | None) -> tuple[Lowered, dict[Operation, int]]:

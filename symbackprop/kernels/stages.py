@@ -16,13 +16,12 @@ import sympy
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.derivation.layers import homes, layers
 from symbackprop.errors import UsageError
-from symbackprop.graph.build import leaf
 from symbackprop.graph.sizes import Shape
 from symbackprop.kernels.arithmetic import entry_operations, multiply_adds
 from symbackprop.kernels.lowered import Lowered
 from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.plan import Plan, planned
-from symbackprop.kernels.rounds import AFTER, BACKWARD, FORWARD, KEPT, Rounds, in_rounds
+from symbackprop.kernels.rounds import AFTER, BACKWARD, FORWARD, KEPT, Rounds, as_held, in_rounds
 
 
 @dataclass(frozen=True)
@@ -208,9 +207,6 @@ class _Division:
 
     def _derived(self, given: set[str]) -> DerivedGraph:
         """The derivation with only the tensors that a stage is given, as large as it is given them: for all rounds."""
-        derived, rounds = self.whole.derived, self.rounds
-        declared = [d for d in derived.graph.declarations if d.name in given]
-        if rounds is not None:
-            shapes = [tuple(rounds.held if size == rounds.own else size for size in d.shape) for d in declared]
-            declared = [leaf(d.kind, d.name, shape, d.classes) for d, shape in zip(declared, shapes, strict=True)]
-        return replace(derived, graph=replace(derived.graph, declarations=tuple(declared)))
+        derived = as_held(self.whole.derived, self.rounds)
+        declared = tuple(d for d in derived.graph.declarations if d.name in given)
+        return replace(derived, graph=replace(derived.graph, declarations=declared))

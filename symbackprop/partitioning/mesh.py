@@ -8,40 +8,9 @@ from itertools import product
 from math import prod
 from types import MappingProxyType
 
+from symbackprop.derivation.workers import Split
 from symbackprop.errors import UsageError
 from symbackprop.graph.model import Model
-from symbackprop.graph.sizes import Size, dimension
-
-
-@dataclass(frozen=True)
-class Split:
-    """A dimension in parts, and each of those in rounds: a sum over it is one over the workers and over their rounds.
-
-    ``part`` and ``first`` name the sizes of a worker's own: how many positions it works at a time, and which is its first,
-    counted from 1; ``held`` names how many it holds, which is the same where it works them in one round.
-    """
-
-    name: str
-    parts: int
-    part: str
-    first: str
-    rounds: int = 1
-    held: str = ""
-
-    @property
-    def size(self) -> Size:
-        """The size of the dimension."""
-        return dimension(self.name)
-
-    @property
-    def own(self) -> Size:
-        """The number of positions that a worker works at a time."""
-        return dimension(self.part)
-
-    @property
-    def start(self) -> Size:
-        """The first position that a worker holds, counted from 0."""
-        return dimension(self.first) - 1
 
 
 @dataclass(frozen=True)
@@ -111,22 +80,27 @@ def make_mesh(
 
     Raises UsageError for a dimension that the model does not have, and where a worker would hold nothing of one.
     """
-    taken, made = set(model.dimensions), []
+    taken, made = _names(model), []
     for name, parts in splits.items():
         if name not in model.dimensions:
             raise UsageError(f"there is no dimension {name[:80]} to split; there are {', '.join(model.dimensions)}")
         if parts < 1:
             raise UsageError(f"{name}={parts}: a dimension is split into 1 part or more")
         names, turns = [], rounds.get(name, 1)
-        for ending in ("p", "first", *(["r"] if turns > 1 else [])):
-            wish = f"{name}_{ending}"
+        for wish in (f"{name}_p", f"{name}_first", f"p_{name}", *([f"{name}_r"] if turns > 1 else [])):
             while wish in taken:
                 wish += "p"
             taken.add(wish)
             names.append(wish)
         if parts * turns > 1:
-            held, first, part = names[0], names[1], names[-1] if turns > 1 else names[0]
-            made.append(Split(name, parts, part, first, turns, held))
+            held, first, index = names[:3]
+            made.append(Split(name, parts, names[3] if turns > 1 else held, first, index, turns, held))
     mesh = Mesh(tuple(made))
     mesh.refuse_empty({**{name: size for name, size in model.dimensions.items() if size is not None}, **sizes})
     return mesh
+
+
+def _names(model: Model) -> set[str]:
+    """What a model already calls by a name: a size or an index of ours is none of these."""
+    tensors = {leaf.name for leaf in model.graph.declarations} | {equation.name for equation in model.graph.equations}
+    return {*model.dimensions, *tensors, *(function.title for function in model.functions)}

@@ -10,18 +10,20 @@ from types import MappingProxyType
 import sympy
 
 from symbackprop.derivation.derived import DerivedGraph
+from symbackprop.derivation.workers import Layout, Split, Workers
+from symbackprop.drawing import Drawing, draw
 from symbackprop.errors import UsageError
 from symbackprop.footprint.memory_use import entry_bytes
-from symbackprop.graph.nodes import Collective, Node
+from symbackprop.graph.nodes import Collective
 from symbackprop.graph.sizes import Size, dimension
-from symbackprop.graph.walk import topological
 from symbackprop.kernels.lowered import lowered_of
 from symbackprop.kernels.plan import Plan
 from symbackprop.kernels.rounds import Rounds
 from symbackprop.kernels.stages import Stages, Transfer, make_stages
-from symbackprop.partitioning.mesh import Mesh, Split, make_mesh
-from symbackprop.partitioning.splitting import Layout, Splitter
-from symbackprop.partitioning.statistics import with_own_statistics
+from symbackprop.partitioning.mesh import Mesh, make_mesh
+from symbackprop.partitioning.splitting import Splitter
+from symbackprop.partitioning.statistics import own_values, with_own_statistics
+from symbackprop.render.workers_note import collectives
 
 
 @dataclass(frozen=True)
@@ -62,17 +64,23 @@ class Partition:
         """The plans of the stages and what they send one another."""
         return make_stages(lowered_of(self.derived), self.stages, self.in_rounds)
 
+    def source(self) -> str:
+        """The source of the module that each worker runs; the workers meet through MPI."""
+        from symbackprop.partitioning.mpi import mpi_source
+
+        return mpi_source(self)
+
     @property
     def collectives(self) -> dict[Collective, str]:
         """Where workers meet, in order, each once, with the name of the equation in which it is."""
-        found: dict[Collective, str] = {}
-        seen: set[Node] = set()
-        for equation in self.derived.equations:
-            for node in topological([equation.node]):
-                if isinstance(node, Collective) and node not in seen:
-                    found[node] = equation.name
-                seen.add(node)
-        return found
+        return collectives(self.derived)
+
+    def drawing(self, *, level: str = "equations", backward: bool = False) -> Drawing:
+        """The graph of one worker as a picture: where workers meet is a vertex, and colours tell what each of them holds.
+
+        Raises UsageError for an unknown level, and where the libraries of the extra ``draw`` are missing.
+        """
+        return draw(self.derived, level, backward=backward)
 
 
 def split_over(
@@ -94,9 +102,10 @@ def split_over(
     known = {**{name: size for name, size in derived.model.dimensions.items() if size is not None}, **sizes}
     own = _own_statistics(derived, mesh) if local else None
     splitter = Splitter(derived.graph, Mesh(tuple(split for split in mesh.splits if split is not own)), known)
-    graph, layouts = splitter.split_graph(), splitter.layouts
+    graph, layouts, apart = splitter.split_graph(), splitter.layouts, tuple[str, ...]()
     if own is not None:
         graph, layouts = with_own_statistics(graph, own, layouts, derived.model.objective)
+        apart = own_values(graph, own, layouts, derived.model.objective)
     dimensions = dict(derived.model.dimensions)
     for split in mesh.splits:
         size = known.get(split.name)
@@ -108,6 +117,7 @@ def split_over(
         graph=graph,
         forward=tuple(graph.by_name[equation.name] for equation in derived.forward),
         backward=tuple(graph.by_name[equation.name] for equation in derived.backward),
+        workers=Workers(mesh.splits, layouts, apart),
     )
     partition = Partition(derived, mesh, worker, layouts, stages)
     if stages != 1 or rounds > 1:

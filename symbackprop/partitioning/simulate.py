@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from symbackprop.derivation.workers import Layout
 from symbackprop.graph.evaluate import Array, value_of
 from symbackprop.graph.nodes import Collective, Leaf, Node
 from symbackprop.graph.walk import topological
 from symbackprop.partitioning.mesh import Mesh, block
 from symbackprop.partitioning.parts import Partition
-from symbackprop.partitioning.splitting import Layout
 
 
 def simulate(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import sympy
 
+from symbackprop.derivation.workers import Layout, Split
 from symbackprop.graph.build import (
     Factor,
     collective,
@@ -42,10 +43,7 @@ from symbackprop.graph.nodes import (
 from symbackprop.graph.sizes import Shape, Size
 from symbackprop.graph.verify import verify
 from symbackprop.graph.walk import topological
-from symbackprop.partitioning.mesh import Mesh, Split
-
-Layout = tuple[str | None, ...]
-"""For each axis of a value the name of the split whose part of it a worker holds, or None where it holds the whole."""
+from symbackprop.partitioning.mesh import Mesh
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 import sympy
 
+from symbackprop.derivation.workers import Layout, Split
 from symbackprop.errors import UsageError
 from symbackprop.graph.build import collective, scale
 from symbackprop.graph.model import Equation, Graph
@@ -19,8 +20,6 @@ from symbackprop.graph.names import Adjoint, parse_name
 from symbackprop.graph.nodes import Leaf, Node
 from symbackprop.graph.verify import verify
 from symbackprop.graph.walk import topological
-from symbackprop.partitioning.mesh import Split
-from symbackprop.partitioning.splitting import Layout
 
 
 def with_own_statistics(
@@ -52,6 +51,18 @@ def with_own_statistics(
     declarations = [_renamed(leaf, {split.size: split.own}, renamed) for leaf in graph.declarations]
     leaves = tuple(leaf for leaf in declarations if isinstance(leaf, Leaf))
     return verify(replace(graph, declarations=leaves, equations=tuple(equations))), new_layouts
+
+
+def own_values(graph: Graph, split: Split, layouts: Mapping[str, Layout], objective: str | None) -> tuple[str, ...]:
+    """The values of which each worker has one of its own: they depend on its examples, and are no part of a whole."""
+    given = frozenset(leaf.name for leaf in graph.declarations if leaf.kind in ("input", "target"))
+    depends, names = graph.depends_on(given), []
+    for equation in graph.equations:
+        meaning = parse_name(equation.name)
+        summed = equation.name == objective or (isinstance(meaning, Adjoint) and meaning.by in graph.declared)
+        if equation.name in depends and split.name not in layouts[equation.name] and not summed:
+            names.append(equation.name)
+    return tuple(names)
 
 
 def _renamed(root: Node, sizes: Mapping[sympy.Basic, sympy.Basic], known: dict[Node, Node]) -> Node:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import sympy
 
+from symbackprop.derivation.workers import Workers
 from symbackprop.graph.nodes import Collective, Labels, Node
 from symbackprop.render.formula import Call, Formula, Number, Over, Power
 
@@ -38,9 +39,10 @@ WORKERS = sympy.Symbol("workers", integer=True, positive=True)
 """How many workers an index such as p_n runs over."""
 
 
-def over_workers(node: Collective, body: Formula) -> Formula:
-    """Write what workers know together of what ``body`` is on each of them: a sum over p_n, the workers along n, and so on."""
-    indices = tuple((f"p_{group}", WORKERS) for group in node.groups)
+def over_workers(node: Collective, body: Formula, workers: Workers | None) -> Formula:
+    """Write what workers know together of what ``body`` is on each: a sum over p_n, and so on."""
+    assert workers is not None
+    over = tuple((workers.indices[group], WORKERS) for group in node.groups)
     if node.kind == "norm":
-        return Call("sqrt", (Over("sum", indices, Power(body, Number(sympy.Integer(2)))),))
-    return Over(node.kind, indices, body)
+        return Call("sqrt", (Over("sum", over, Power(body, Number(sympy.Integer(2)))),))
+    return Over(node.kind, over, body)

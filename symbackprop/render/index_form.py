@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import sympy
 
+from symbackprop.derivation.workers import Split, Workers
 from symbackprop.graph.nodes import (
     Collective,
     Contraction,
@@ -22,7 +23,7 @@ from symbackprop.graph.nodes import (
     argument,
     axis,
 )
-from symbackprop.graph.sizes import Shape, Size
+from symbackprop.graph.sizes import Shape, Size, dimension
 from symbackprop.graph.walk import topological
 from symbackprop.render.build import ONE, add, chain, flip, place_in_product
 from symbackprop.render.forms import NoMatrixForm, over_workers
@@ -37,6 +38,7 @@ from symbackprop.render.formula import (
     Number,
     Over,
     Power,
+    Sum,
     Within,
     parts,
 )
@@ -59,6 +61,7 @@ class IndexForm:
 
     ``taken`` holds the letters that are names of the model, ``defaults`` the sizes by which it is decided whether a subscript
     leaves its axis: the entry is 0 there. The language has no such entries: with ``inside`` the condition is written out.
+    ``workers`` are as in `MatrixForm`.
     """
 
     def __init__(
@@ -67,9 +70,10 @@ class IndexForm:
         taken: frozenset[str] = frozenset(),
         defaults: Mapping[str, int] | None = None,
         inside: bool = False,
+        workers: Workers | None = None,
     ) -> None:
         self.name = name
-        self.matrix = MatrixForm(name)
+        self.matrix = MatrixForm(name, workers)
         self.taken, self.defaults, self.inside = taken, dict(defaults or {}), inside
         self.lookups: dict[sympy.Symbol, Formula] = {}
         self.sizes: dict[str, Size] = {}
@@ -119,9 +123,29 @@ class IndexForm:
         if isinstance(node, Coordinate):
             return self.subscript(at[0])
         if isinstance(node, Collective):
-            return over_workers(node, self.entry(node.operands[0], at, used))
+            return self._collective(node, at, used)
         assert isinstance(node, MatrixFunction)
         return self._matrix_function(node, at)
+
+    def _collective(self, node: Collective, at: Sequence[Subscript], used: set[str]) -> Formula:
+        """What workers know together. A position that is this worker's own is said outside, where it means no other one's."""
+        (operand,), workers = node.operands, self.matrix.workers
+        firsts = {dimension(split.first) for split in self._splits()} | self.lookups.keys()
+        own = [k for k, subscript in enumerate(at) if subscript.free_symbols & firsts]
+        if own or node.kind == "gather":
+            try:
+                inner = self.name(operand) if isinstance(operand, Leaf) else self.matrix.of(operand)
+                return Entry(over_workers(node, inner, workers), tuple(self.subscript(s) for s in at))
+            except NoMatrixForm:
+                pass
+        inside, places, conditions = set(used), list(at), list[Formula]()
+        for k in own:
+            places[k] = letter(self._fresh(inside))
+            self.sizes[places[k].name] = node.shape[k]
+            conditions.append(Bracket(Comparison(Index(places[k].name), "==", self.subscript(at[k]))))
+        body = over_workers(node, self.entry(operand, places, inside), workers)
+        indices = tuple((places[k].name, node.shape[k]) for k in own)
+        return Over("sum", indices, chain([*conditions, body])) if own else body
 
     def _matrix_function(self, node: MatrixFunction, at: Sequence[Subscript]) -> Formula:
         """A function of a matrix, or of each matrix of a stack: ``(A[i]⁻¹)[j, k]``."""
@@ -152,7 +176,11 @@ class IndexForm:
             return Index(expression.name)
         if expression.is_Add:
             terms = sorted(expression.args, key=lambda term: (term.is_number, -len(term.free_symbols), str(term)))
-            return add([flip(-1 if t.could_extract_minus_sign() else 1, self.subscript(abs_term(t))) for t in terms])
+            signed = [flip(-1 if t.could_extract_minus_sign() else 1, self.subscript(abs_term(t))) for t in terms]
+            before = add(signed[:-1])
+            if terms[-1].is_number and isinstance(before, Sum):
+                return Sum((*before.terms, signed[-1]))
+            return add(signed)
         if expression.is_Mul and any(s in self.lookups or not s.is_positive for s in expression.free_symbols):
             coefficient, rest = expression.as_coeff_Mul()
             return chain([Number(coefficient), self.subscript(rest)]) if coefficient != 1 else Number(expression)
@@ -189,7 +217,7 @@ class IndexForm:
                 place, gone = letters_before, None
             if gone is None:
                 conditions.append(Bracket(self._condition(operand, [place[label] for label in labels])))
-            elif gone not in axes:
+            elif gone not in axes and not self._is_own(place[gone], node.label_sizes[gone]):
                 conditions.append(Within(self.subscript(place[gone]), node.label_sizes[gone]))
         tensors = [(operand, labels) for operand, labels in factors if not isinstance(operand, Indicator)]
         parts = [self.entry(operand, [place[label] for label in labels], inner) for operand, labels in tensors]
@@ -201,6 +229,8 @@ class IndexForm:
 
     def _leaves(self, subscript: Subscript, size: Size) -> bool:
         """Tell whether a subscript leaves its axis, as the language judges it."""
+        if any(subscript.coeff(dimension(split.first)) == -1 for split in self._splits()):
+            return True  # not every position of the whole is a worker's own
         indices = [s for s in subscript.free_symbols if s.name in self.sizes and not s.is_positive]
         if self.lookups.keys() & subscript.free_symbols or (self.inside and self.guarded & {s.name for s in indices}):
             return False
@@ -211,6 +241,16 @@ class IndexForm:
                 first, last = last, first
             low, high = low.xreplace({symbol: first}), high.xreplace({symbol: last})
         return any(self._is_positive(excess) for excess in (-low, high - size + 1))
+
+    def _splits(self) -> tuple[Split, ...]:
+        return self.matrix.workers.splits if self.matrix.workers else ()
+
+    def _is_own(self, subscript: Subscript, size: Size) -> bool:
+        """Tell whether a subscript is a position of the worker's own within the whole: it does not leave its axis."""
+        return any(
+            size == split.size and self.sizes.get(str(sympy.expand(subscript - split.start))) == split.own
+            for split in self._splits()
+        )
 
     def _is_positive(self, number: sympy.Expr) -> bool:
         """Tell whether an expression in sizes is positive: at their defaults, or provably where one has none."""
@@ -252,15 +292,18 @@ class IndexForm:
         return symbol
 
     def _condition(self, node: Indicator, at: Sequence[Subscript]) -> Comparison:
-        condition = self._substituted(node, at)
+        starts = {dimension(split.first): split for split in self._splits()}
+        condition = sympy.expand(self._substituted(node, at).xreplace({first: first + 1 for first in starts}))
+        starting = {first: split.start for first, split in starts.items()}
         left, right = sympy.S.Zero, sympy.S.Zero
         for term in sympy.Add.make_args(condition):
             if term.could_extract_minus_sign():
                 right -= term
             else:
                 left += term
+        relation = node.relation
         if node.relation == ">=" and right.is_Integer and right == 1 and left != 0:
-            return Comparison(self.subscript(left), ">", Number(sympy.S.Zero))
+            return Comparison(self.subscript(left.xreplace(starting)), ">", Number(sympy.S.Zero))
         if (
             node.relation == ">="
             and (right - 1).is_Add is False
@@ -268,8 +311,8 @@ class IndexForm:
             and right.has(sympy.S.One)
             and right.args[0] == 1
         ):
-            return Comparison(self.subscript(left), ">", self.subscript(right - 1))
-        return Comparison(self.subscript(left), node.relation, self.subscript(right))
+            right, relation = right - 1, ">"
+        return Comparison(self.subscript(left.xreplace(starting)), relation, self.subscript(right.xreplace(starting)))
 
     def _reduction(self, node: Reduction, at: Sequence[Subscript], used: set[str]) -> Formula:
         place, inner = self._bind(node, at, used)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from symbackprop import __version__
 from symbackprop.derivation.derived import DerivedGraph
+from symbackprop.derivation.workers import Workers
 from symbackprop.graph.model import Equation
 from symbackprop.render.formula import Formula
 from symbackprop.render.steps import Steps
+from symbackprop.render.workers_note import collectives, said, workers_note
 from symbackprop.render.writer import Writer
 
 
@@ -20,11 +23,15 @@ def json_form(derived: DerivedGraph, *, notation: str = "partial", steps: bool =
     name, kind (forward, backward, or that of second derivatives), shape, text, latex, why), and definitions. With ``steps``
     each backward equation also has steps: the local derivatives (through which equation, text, latex) and the chain rule
     (text, latex).
+
+    Where workers share the work there is a key workers: count, splits (each with the dimension, how many parts, the names of its
+    part, its first position and the index over workers), layouts (by name, for each axis the dimension or null), collectives
+    (each with kind, the dimensions over whose workers it goes, and the equation), and notes. Shapes are those of one worker.
     """
     writer = Writer(derived, notation)
     worked = Steps(writer) if steps else None
     model = derived.model
-    document = {
+    document: dict[str, Any] = {
         "symbackprop": __version__,
         "model": {
             "name": model.name,
@@ -45,6 +52,8 @@ def json_form(derived: DerivedGraph, *, notation: str = "partial", steps: bool =
         ],
         "definitions": [_both(writer, left, right) for left, right in _definitions(writer)],
     }
+    if derived.workers:
+        document["workers"] = _workers(writer, derived.workers)
     return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
 
@@ -67,6 +76,18 @@ def _equation(writer: Writer, steps: Steps | None, equation: Equation, kind: str
             for step in steps.of(line.by)
         ]
     return entry
+
+
+def _workers(writer: Writer, workers: Workers) -> dict[str, Any]:
+    return {
+        "count": workers.count,
+        "splits": [asdict(split) for split in workers.splits],
+        "layouts": {name: list(layout) for name, layout in workers.layouts.items()},
+        "collectives": [
+            {"kind": node.kind, "over": list(node.groups), "equation": name} for node, name in collectives(writer.derived).items()
+        ],
+        "notes": [said(note, str, writer.text.show) for note in workers_note(writer.derived)],
+    }
 
 
 def _definitions(writer: Writer) -> list[tuple[Formula, Formula]]:

@@ -8,6 +8,7 @@ from symbackprop.render.linebreaks import cuts
 from symbackprop.render.sections import Entry, sections
 from symbackprop.render.symbols import escape
 from symbackprop.render.template import fill
+from symbackprop.render.workers_note import said, workers_note
 from symbackprop.render.writer import Writer
 
 
@@ -32,7 +33,8 @@ def latex(
     below = _below(writer) if first_order else []
     if below:
         blocks.append({"title": "where", "rows": below, "end": " \\\\"})
-    body = fill("latex/fragment.tex.j2", blocks=blocks) + more
+    notes = [said(note, escape, lambda x: f"${writer.latex.show(x)}$") for note in workers_note(derived)]
+    body = fill("latex/fragment.tex.j2", notes=notes, blocks=blocks) + more
     if not standalone:
         return body
     return fill("latex/document.tex.j2", title=escape(derived.model.title or derived.model.name), body=body)

@@ -12,8 +12,8 @@ from symbackprop.render.formula import Formula
 from symbackprop.render.symbols import GREEK_IN_LATEX, escape
 from symbackprop.render.typeset_printer import TypesetPrinter
 
-_OPERATORS = {"sum": r"\sum", "max": r"\max", "logsumexp": r"\operatorname{logsumexp}"}
-_TALL = re.compile(r"\\(frac|sum|begin|sqrt|left|max_|operatorname\{logsumexp\}_)")
+_OPERATORS = {"sum": r"\sum", "max": r"\max", "logsumexp": r"\operatorname{logsumexp}", "gather": r"\operatorname{gather}"}
+_TALL = re.compile(r"\\(frac|sum|begin|sqrt|left|max_|operatorname\{(logsumexp|gather)\}_)")
 
 
 class LatexPrinter(TypesetPrinter):
@@ -88,7 +88,7 @@ class LatexPrinter(TypesetPrinter):
         return f"\\langle {text} \\rangle"
 
     def reduction(self, kind: str) -> str:
-        """The sign of a sum, a maximum or a logsumexp over indices."""
+        """The sign of a sum, a maximum or a logsumexp over indices, or of a gathering over workers."""
         return _OPERATORS[kind]
 
     def choice(self, condition: str, yes: str, no: str) -> str:

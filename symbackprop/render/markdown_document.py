@@ -7,6 +7,7 @@ from typing import Any
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.render.sections import Entry, sections
 from symbackprop.render.template import fill
+from symbackprop.render.workers_note import said, workers_note
 from symbackprop.render.writer import Writer
 
 
@@ -27,8 +28,9 @@ def markdown(derived: DerivedGraph, *, notation: str = "partial", steps: bool = 
         more = " \\quad \\text{and so for every pre-activation}" if delta[2] else ""
         definitions.insert(0, writer.latex.equation(delta[0], delta[1]) + more)
     definitions += [writer.latex.remark(remark.words, remark.formula) for remark in writer.remarks()]
+    notes = [said(note, str, lambda x: f"${writer.latex.show(x)}$") for note in workers_note(derived)]
     title = _escaped(derived.model.title or derived.model.name)
-    return fill("markdown/derivation.md.j2", title=title, shapes=shapes, blocks=blocks, definitions=definitions)
+    return fill("markdown/derivation.md.j2", title=title, notes=notes, shapes=shapes, blocks=blocks, definitions=definitions)
 
 
 def _row(writer: Writer, entry: Entry) -> dict[str, Any]:

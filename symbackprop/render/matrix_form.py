@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import sympy
 
+from symbackprop.derivation.workers import Workers
 from symbackprop.functions import scalar
 from symbackprop.graph.build import transpose as transposed
 from symbackprop.graph.equalities import is_identity
@@ -34,10 +35,10 @@ from symbackprop.render.pointwise_form import PointwiseForm
 
 
 class MatrixForm:
-    """Writes nodes in matrix form; ``name`` gives the symbol of a leaf."""
+    """Writes nodes in matrix form; ``name`` gives the symbol of a leaf, ``workers`` are those whose collectives are met."""
 
-    def __init__(self, name: Callable[[Leaf], Formula]) -> None:
-        self.name = name
+    def __init__(self, name: Callable[[Leaf], Formula], workers: Workers | None = None) -> None:
+        self.name, self.workers = name, workers
 
     def of(self, node: Node) -> Formula:
         """Return the formula of a node with its axes in order. Raises NoMatrixForm."""
@@ -69,7 +70,7 @@ class MatrixForm:
         if isinstance(node, Indicator):
             return self._indicator(node)
         if isinstance(node, Collective):
-            return over_workers(node, self.of(node.operands[0]))
+            return over_workers(node, self.of(node.operands[0]), self.workers)
         raise NoMatrixForm
 
     def _oriented(self, node: Pointwise) -> Formula:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from symbackprop.derivation.local import local_derivatives
 from symbackprop.derivation.reverse import Contribution
+from symbackprop.errors import UsageError
 from symbackprop.graph.model import Equation, Graph
 from symbackprop.graph.names import Adjoint, Cotangent
 from symbackprop.graph.nodes import Node
@@ -36,10 +37,12 @@ class Step:
 
 
 class Steps:
-    """The steps of a derivation's backward equations."""
+    """The steps of a derivation's backward equations. Raises UsageError for one that workers share: it was derived as a whole."""
 
     def __init__(self, writer: Writer) -> None:
         self.writer, self.derived = writer, writer.derived
+        if self.derived.workers:
+            raise UsageError("steps are those of the whole derivation: of equations that workers share there are none")
         graph = self.derived.graph
         self._forward = {equation.name: equation for equation in self.derived.forward}
         self._active = graph.depends_on(frozenset(self.derived.wrt))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.render.sections import Row, default, sections, spoken_form
+from symbackprop.render.workers_note import said, workers_note
 from symbackprop.render.writer import Line, Writer
 
 WIDEST_LEFT = 24
@@ -78,6 +79,9 @@ def _head(derived: DerivedGraph, writer: Writer, paint: _Paint) -> list[str]:
     )
     if sizes:
         lines.append(f"  sizes      {sizes}")
+    for k, note in enumerate(workers_note(derived)):
+        shown = said(note, str, writer.text.show)
+        lines += textwrap.wrap(shown, 96, initial_indent=" " * 13 if k else "  workers    ", subsequent_indent=" " * 15)
     for kind in _KINDS:
         names = []
         for leaf in derived.graph.declarations:

@@ -136,7 +136,8 @@ class TextPrinter(Printer):
         return f"∂{_grouped(self.show(x.of))}/∂{_grouped(self.show(x.by))}", PRODUCT
 
     def _index(self, x: f.Index) -> Printed:
-        return x.letter, ATOM
+        stem, _, below = x.letter.partition("_")
+        return x.letter if not below or below.isdigit() else f"{stem}_{self.dimension(below)}", ATOM
 
     def dimension(self, name: str) -> str:
         """The name of a dimension."""
@@ -251,7 +252,7 @@ class TextPrinter(Printer):
     def index_list(self, indices: tuple[tuple[str, Size], ...], body: f.Formula) -> str:
         """Return new indices, each with its range where the language would not find it in the subscripts of the body."""
         if self.spelling is None:
-            return ", ".join(letter for letter, _ in indices)
+            return ", ".join(self.show(f.Index(letter)) for letter, _ in indices)
         alone = _ranges(body)
         return ", ".join(
             letter if alone.get(letter) == [size] else f"{letter} in {_factor(self.extent(size))}"

@@ -199,14 +199,14 @@ class TypesetPrinter(Printer):
         return self.partial(self.show(x.of), [self.show(x.by)]), POWER
 
     def _index(self, x: f.Index) -> Printed:
-        stem, _, number = x.letter.partition("_")
-        return stem + (f"_{self.group(number)}" if number else ""), ATOM
+        stem, _, below = x.letter.partition("_")
+        return stem + (f"_{self.group(below if below.isdigit() else self.size(below)[0])}" if below else ""), ATOM
 
     def size(self, name: str) -> Printed:
         """The size of a dimension; its number is no layer, and stands below."""
         p = parts(name)
-        numbered = p.number and not p.subscript
-        return self.named(f"{p.stem}_{p.number}" if numbered and not p.accent else name, 0), ATOM
+        subscripts = f"{p.number}_{p.subscript.replace(',', '_')}".rstrip("_")
+        return self.named(f"{p.stem}_{subscripts}" if p.number and not p.accent else name, 0), ATOM
 
     # ------------------------------------------------------------ numbers
 

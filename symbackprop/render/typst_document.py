@@ -12,6 +12,7 @@ from symbackprop.render.linebreaks import cuts
 from symbackprop.render.sections import Entry, default, sections, spoken_form
 from symbackprop.render.template import fill
 from symbackprop.render.typst_printer import quoted
+from symbackprop.render.workers_note import said, workers_note
 from symbackprop.render.writer import Writer
 from symbackprop.typesetting import typeset
 
@@ -61,6 +62,7 @@ def typst_part(
     return fill(
         "typst/derivation.typ.j2",
         form=spoken_form(derived),
+        notes=[said(note, words, lambda x: f"${writer.typst.show(x)}$") for note in workers_note(derived)],
         sizes=", ".join(f"${size}$" for size in sizes) if declared else "",
         declared=given,
         columns=4 if any(value for *_, value in given) else 3,

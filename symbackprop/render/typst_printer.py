@@ -11,8 +11,8 @@ import sympy
 from symbackprop.render.symbols import GREEK_LETTERS
 from symbackprop.render.typeset_printer import TypesetPrinter
 
-_OPERATORS = {"sum": "∑", "max": 'op("max", limits: #true)', "logsumexp": 'op("logsumexp")'}
-_TALL = re.compile(r"frac\(|sqrt\(|cases\(|∑|limits:|logsumexp\"\)_| \(")
+_OPERATORS = {"sum": "∑", "max": 'op("max", limits: #true)', "logsumexp": 'op("logsumexp")', "gather": 'op("gather")'}
+_TALL = re.compile(r"frac\(|sqrt\(|cases\(|∑|limits:|(logsumexp|gather)\"\)_| \(")
 _ACCENTS = {"hat": "hat", "bar": "macron", "dot": "dot", "tilde": "tilde"}
 _DOTS = ("", "dot", "dot.double", "dot.triple", "dot.quad")
 
@@ -105,7 +105,7 @@ class TypstPrinter(TypesetPrinter):
         return f"⟨{text}⟩"
 
     def reduction(self, kind: str) -> str:
-        """The sign of a sum, a maximum or a logsumexp over indices."""
+        """The sign of a sum, a maximum or a logsumexp over indices, or of a gathering over workers."""
         return _OPERATORS[kind]
 
     def choice(self, condition: str, yes: str, no: str) -> str:

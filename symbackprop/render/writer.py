@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import sympy
 
 from symbackprop.derivation.derived import DerivedGraph
+from symbackprop.derivation.workers import Workers
 from symbackprop.functions.scalar import ScalarFunction
 from symbackprop.graph.model import Equation, Model
 from symbackprop.graph.names import Adjoint, Diagonal, Quadratic, Tangent, mentions, parse_name, without_tangents
@@ -94,17 +95,19 @@ class Forms:
     """The equations of one model as formulas: in matrix form where there is one, else in index form.
 
     With ``inside`` they are such that the language reads them back. ``rank`` gives that of a named value: a derivative of
-    one by another is then written as a matrix of vec of both, where that is a sum of Kronecker products.
+    one by another is then written as a matrix of vec of both, where that is a sum of Kronecker products. ``workers``
+    are those whose collectives are met.
     """
 
     def __init__(
-        self, model: Model, names: Iterable[str], inside: bool = False, rank: Callable[[str], int] | None = None
+        self, model: Model, names: Iterable[str], inside: bool = False, rank: Callable[[str], int] | None = None,
+        workers: Workers | None = None,
     ) -> None:
         functions = [function.title for function in model.functions]
         letters = frozenset(name for name in (*names, *functions, *model.dimensions) if len(name) == 1)
         defaults = {name: size for name, size in model.dimensions.items() if size is not None}
-        self.matrix = MatrixForm(symbol)
-        self.index = IndexForm(symbol, letters, defaults, inside)
+        self.matrix = MatrixForm(symbol, workers)
+        self.index = IndexForm(symbol, letters, defaults, inside, workers)
         self.kronecker, self.rank = KroneckerForm(self.matrix), rank
 
     def sides(self, name: Symbol, node: Node, indices: tuple[str, ...] = ()) -> tuple[Formula, Formula]:
@@ -154,7 +157,7 @@ class Writer:
         )
         self.style = style
         self.text, self.latex, self.typst = TextPrinter(style), LatexPrinter(style), TypstPrinter(style)
-        self.forms = Forms(derived.model, taken, rank=style.rank)
+        self.forms = Forms(derived.model, taken, rank=style.rank, workers=derived.workers)
         self.matrix, self.index = self.forms.matrix, self.forms.index
         self.number = {e.name: k for k, e in enumerate(derived.equations, start=1)}
 

@@ -10,6 +10,7 @@ from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.render.formula import Formula
 from symbackprop.render.sections import Entry, sections
 from symbackprop.render.template import fill
+from symbackprop.render.workers_note import said, workers_note
 from symbackprop.render.writer import Remark, Writer
 from symbackprop.reporting.html import formula, text
 
@@ -36,15 +37,16 @@ def further_equations(derivation: Derivation) -> str:
 
 def _variants(derivation: Derivation, first_order: bool) -> str:
     return "".join(
-        _variant(form, notation, derived, first_order) for form, derived in forms(derivation).items() for notation in NOTATIONS
+        variant(form, notation, derived, first_order) for form, derived in forms(derivation).items() for notation in NOTATIONS
     )
 
 
-def _variant(form: str, notation: str, derived: DerivedGraph, first_order: bool) -> str:
+def variant(form: str, notation: str, derived: DerivedGraph, first_order: bool = True) -> str:
+    """The equations of a derivation in one form and notation, and those of workers who share it with what they must know."""
     writer = Writer(derived, notation)
     blocks = [
         {"title": text(section.title), "rows": [_row(writer, entry) for entry in section.entries]}
-        for section in sections(writer, steps=first_order, first_order=first_order)
+        for section in sections(writer, steps=first_order and derived.workers is None, first_order=first_order)
     ]
     whole = render.latex(derived.first_order if first_order else derived, notation=notation)
     below = [_formula(writer, left, right) for left, right in writer.definitions()]
@@ -53,8 +55,9 @@ def _variant(form: str, notation: str, derived: DerivedGraph, first_order: bool)
         more = text(", and so for every pre-activation") if delta[2] else ""
         below.insert(0, _formula(writer, delta[0], delta[1]) + more)
     below += [_remark(writer, remark) for remark in writer.remarks()]
+    notes = [said(note, text, lambda x: formula(writer.latex.show(x), writer.text.show(x))) for note in workers_note(derived)]
     return fill(
-        "html/equations.html.j2", form=form, notation=notation, blocks=blocks, below=below, latex=text(whole),
+        "html/equations.html.j2", form=form, notation=notation, notes=notes, blocks=blocks, below=below, latex=text(whole),
     )  # fmt: skip
 
 

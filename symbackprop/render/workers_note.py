@@ -1,0 +1,89 @@
+"""What a reader must know of equations that several workers share: who holds what, and how they meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from symbackprop.derivation.derived import DerivedGraph
+from symbackprop.derivation.workers import Split, Workers
+from symbackprop.graph.nodes import Collective, Node
+from symbackprop.graph.sizes import dimension
+from symbackprop.graph.walk import topological
+from symbackprop.render.formula import Formula, Index, Number, Symbol
+from symbackprop.render.index_form import names_read
+
+Sentence: TypeAlias = tuple[str | Formula, ...]
+"""Words, and mathematics between them."""
+
+_MEANINGS = {
+    "sum": ("a sum over ", "adds up what each of them has"),
+    "norm": ("a sum over ", "adds up what each of them has"),
+    "max": ("a maximum over ", "is the largest of what each of them has"),
+    "logsumexp": ("logsumexp over ", "is that of what each of them has"),
+    "gather": ("gather over ", "puts their parts one behind the other"),
+}
+
+
+def workers_note(derived: DerivedGraph) -> list[Sentence]:
+    """Return what must be known of a derivation's workers; nothing where there is one."""
+    workers = derived.workers
+    if workers is None:
+        return []
+    held = [(Number(split.own), " of ", Number(split.size), f" ({_parts(derived, split)})") for split in workers.splits]
+    notes: list[Sentence] = [
+        (f"each of {workers.count} workers holds ", *_listed(held), ", and the whole of everything else"),
+        ("a name stands for what one worker holds, and a shape is that of its part",),
+    ]
+    if workers.apart:
+        notes.append(("each worker has its own ", *_listed([(_symbol(derived, name),) for name in workers.apart])))
+    notes += list(dict.fromkeys(_meaning(workers, node) for node in collectives(derived)))
+    read = {name for equation in derived.equations for name in names_read(equation.node)}
+    for split in workers.splits:
+        if split.first in read:
+            first = Number(dimension(split.first))
+            notes.append((first, " is the first position of ", Number(split.size), " that a worker holds, counted from 1"))
+    return notes
+
+
+def collectives(derived: DerivedGraph) -> dict[Collective, str]:
+    """Where workers meet, in order, each once, with the name of the equation in which it is."""
+    found: dict[Collective, str] = {}
+    seen: set[Node] = set()
+    for equation in derived.equations:
+        for node in topological([equation.node]):
+            if isinstance(node, Collective) and node not in seen:
+                found[node] = equation.name
+            seen.add(node)
+    return found
+
+
+def said(note: Sentence, words: Callable[[str], str], mathematics: Callable[[Formula], str]) -> str:
+    """A sentence as a document has it."""
+    return "".join(words(part) if isinstance(part, str) else mathematics(part) for part in note)
+
+
+def _parts(derived: DerivedGraph, split: Split) -> str:
+    size = derived.model.dimensions.get(split.name)
+    return f"{split.parts} parts" if size is None or size % split.parts == 0 else f"{split.parts} parts, which differ by one"
+
+
+def _meaning(workers: Workers, node: Collective) -> Sentence:
+    """What an index over workers says."""
+    splits = [split for split in workers.splits if split.name in node.groups]
+    indices = _listed([(Index(split.index),) for split in splits])
+    sizes = _listed([(Number(split.size),) for split in splits])
+    before, after = _MEANINGS[node.kind]
+    return (before, *indices, ", the workers along ", *sizes, f", {after}; then all have the result")
+
+
+def _symbol(derived: DerivedGraph, name: str) -> Formula:
+    return Symbol(name, derived.graph.by_name[name].node.rank)
+
+
+def _listed(items: Sequence[Sentence]) -> Sentence:
+    """Items with "and" between them."""
+    found: list[str | Formula] = []
+    for k, item in enumerate(items):
+        found += [*([" and "] if k else []), *item]
+    return tuple(found)
