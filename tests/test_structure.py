@@ -14,7 +14,7 @@ PACKAGE = Path(symbackprop.__file__).parent
 ORDER = (
     "errors", "writing", "typesetting", "functions", "graph", "models", "language", "perceptron", "simplify", "derivation",
     "render", "drawing", "kernels", "footprint", "algebra", "checking", "partitioning", "entries", "builder", "api",
-    "reporting", "serving", "flags", "cli",
+    "reporting", "serving", "flags", "commands", "cli",
 )  # fmt: skip
 """A part may import the parts before it."""
 
