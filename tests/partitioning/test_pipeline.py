@@ -16,6 +16,7 @@ import pytest
 import sympy
 
 import symbackprop as sb
+from symbackprop import render
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.errors import UsageError
 from symbackprop.footprint import Footprint
@@ -174,6 +175,12 @@ def test_rounds_add_no_products() -> None:
     sizes = sizes_of("mlp_classifier")
     found = [int(cost.multiply_adds.xreplace(cost.numbers(sizes))) for cost in (one, four)]
     assert found[0] == found[1]
+
+
+def test_rounds_are_told_with_the_equations() -> None:
+    text = render.text(cut("d2l_mlp", {"n": 2}, 1, 2).derived, width=10_000)
+    assert "each of 2 workers holds n_p of n (2 parts), n_r at a time in 2 rounds" in text
+    assert "a sum over p_n, the workers along n and their rounds, adds up what each of them has" in text
 
 
 def test_a_cut_is_passed_by_a_value_and_its_gradient() -> None:
