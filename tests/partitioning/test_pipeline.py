@@ -178,7 +178,7 @@ def test_rounds_add_no_products() -> None:
 
 
 def test_rounds_are_told_with_the_equations() -> None:
-    text = render.text(cut("d2l_mlp", {"n": 2}, 1, 2).derived, width=10_000)
+    text = " ".join(render.text(cut("d2l_mlp", {"n": 2}, 1, 2).derived).split())
     assert "each of 2 workers holds n_p of n (2 parts), n_r at a time in 2 rounds" in text
     assert "a sum over p_n, the workers along n and their rounds, adds up what each of them has" in text
 
