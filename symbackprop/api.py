@@ -339,16 +339,18 @@ class Derivation:
         return footprint_of_derived(self.batch, checkpoint)
 
     def partition(
-        self, splits: Mapping[str, int], *, sizes: Mapping[str, int] = MappingProxyType({}), local: bool = False
-    ) -> Partition:
+        self, splits: Mapping[str, int], *, sizes: Mapping[str, int] = MappingProxyType({}), stages: int = 1, rounds: int = 1,
+        local: bool = False,
+    ) -> Partition:  # fmt: skip
         """The same over several workers: each named dimension in so many parts; ``sizes`` come before the model's defaults.
 
-        With ``local``, means over the batch within the model are those of each worker's own examples. Raises UsageError where a
-        dimension cannot be split so.
+        The layers are cut into ``stages``, each with workers of its own, and the batch of a worker is worked in so many equal
+        ``rounds``. With ``local``, means over the batch within the model are those of each worker's own examples (of those in a
+        round). Raises UsageError where it cannot be divided so.
         """
         from symbackprop.partitioning import split_over
 
-        return split_over(self.batch, splits, sizes, local=local)
+        return split_over(self.batch, splits, sizes, stages=stages, rounds=rounds, local=local)
 
     def _repr_latex_(self) -> str:
         return self.latex()

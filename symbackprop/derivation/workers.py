@@ -14,8 +14,11 @@ Layout = tuple[str | None, ...]
 
 @dataclass(frozen=True)
 class Split:
-    """A dimension in parts. ``part`` and ``first`` name the sizes of a worker's own: how many positions it holds, and which is
-    its first, counted from 1; ``index`` is the index that runs over the workers along it.
+    """A dimension in parts, and each of those in rounds: a sum over it is one over the workers and over their rounds.
+
+    ``part`` and ``first`` name the sizes of a worker's own: how many positions it works at a time, and which is its first,
+    counted from 1; ``held`` names how many it holds, which is the same where it works them in one round. ``index`` is the index
+    that runs over the workers (and their rounds) along it.
     """
 
     name: str
@@ -23,6 +26,8 @@ class Split:
     part: str
     first: str
     index: str
+    rounds: int
+    held: str
 
     @property
     def size(self) -> Size:
@@ -31,7 +36,7 @@ class Split:
 
     @property
     def own(self) -> Size:
-        """The number of positions that a worker holds."""
+        """The number of positions that a worker works at a time."""
         return dimension(self.part)
 
     @property

@@ -9,15 +9,13 @@ from functools import cached_property
 import sympy
 
 from symbackprop.derivation.derived import DerivedGraph, derive_graph
-from symbackprop.derivation.layers import layers
+from symbackprop.derivation.layers import homes, layers
 from symbackprop.errors import SizeError, UsageError
 from symbackprop.footprint import memory_use as use
 from symbackprop.footprint.timeline import Timeline
 from symbackprop.graph.model import Model
-from symbackprop.graph.names import Adjoint, parse_name
 from symbackprop.graph.sizes import Shape, dimension
 from symbackprop.kernels.arithmetic import entry_operations, multiply_adds
-from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.plan import Plan, make_plan
 from symbackprop.kernels.schedule import Loop
 
@@ -75,38 +73,26 @@ class Footprint:
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """The layers: a new one begins where a parameter enters."""
-        derived, number = self.plan.derived, layers(self.plan.derived)
-        entered: dict[str, int] = {}
-        for equation in derived.forward:
-            for name in derived.graph.influences[equation.name]:
-                entered.setdefault(name, number[equation.name])
-
-        def layer_of(op: Operation) -> int:
-            if op.equation in number:
-                return number[op.equation]
-            meaning = parse_name(op.equation)
-            value = meaning.by if isinstance(meaning, Adjoint) else ""
-            return number.get(value, entered.get(value, 0))
-
+        derived, number, home = self.plan.derived, layers(self.plan.derived), homes(self.plan.derived)
         saved = use.saved(self.plan)
         parameters = {leaf.name: sympy.Mul(*leaf.shape) for leaf in derived.graph.declarations if leaf.kind == "parameter"}
         result = []
         for k in range(max(number.values(), default=0) + 1):
             equations = [equation for equation in derived.forward if number[equation.name] == k]
-            own = [op for op in self.plan.operations if op.equation and layer_of(op) == k]
+            own = [op for op in self.plan.operations if op.equation and home.get(op.equation, 0) == k]
             forward = [op for op in own if op.equation in number]
             result.append(
                 Layer(
                     tuple(equation.name for equation in equations),
                     max((equation.node.shape for equation in reversed(equations)), key=len),
-                    sympy.Add(*[count for name, count in parameters.items() if entered.get(name) == k]),
+                    sympy.Add(*[count for name, count in parameters.items() if home.get(name) == k]),
                     tuple(
                         (op.name or PART + op.equation, use.entry_bytes(op.dtype) * sympy.Mul(*op.shape), saved[op])
                         for op in forward
                         if op in saved
                     ),
-                    sympy.expand(sympy.Add(*[multiply_adds(op) for op in forward])),
-                    sympy.expand(sympy.Add(*[multiply_adds(op) for op in own if op not in forward])),
+                    sympy.expand(sympy.Add(*[self.plan.times(op) * multiply_adds(op) for op in forward])),
+                    sympy.expand(sympy.Add(*[self.plan.times(op) * multiply_adds(op) for op in own if op not in forward])),
                 )
             )
         return tuple(result)
@@ -152,7 +138,7 @@ class Footprint:
         """The operations entry by entry (additions, exponentials, maxima) of one pass over a batch."""
         names = self.plan.derived.reversed
         chosen = [op for op in self.plan.operations if (op.equation in names) is backward]
-        return sympy.expand(sympy.Add(*[entry_operations(op) for op in chosen]))
+        return sympy.expand(sympy.Add(*[self.plan.times(op) * entry_operations(op) for op in chosen]))
 
     @cached_property
     def workspace_size(self) -> sympy.Expr:

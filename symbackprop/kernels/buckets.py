@@ -69,7 +69,8 @@ def _scheduled(operations: Sequence[Operation], buckets: Sequence[Bucket]) -> li
     ordered: list[Operation] = []
     waits: list[Operation] = []
     for operation in operations:
-        if operation in members or any(operand in late for operand in operation.operands):
+        passed_on = operation.kind == "receive" and operation.details["late"]
+        if passed_on or operation in members or any(operand in late for operand in operation.operands):
             late[operation] = None
         else:
             ordered.append(operation)

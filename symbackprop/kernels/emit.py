@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
-
-import sympy
 
 from symbackprop import __version__
 from symbackprop.derivation.derived import DerivedGraph
@@ -19,7 +17,7 @@ from symbackprop.kernels.hessian import parts
 from symbackprop.kernels.identifiers import Identifiers
 from symbackprop.kernels.initial import initial_values
 from symbackprop.kernels.memory import Array
-from symbackprop.kernels.operations import Operation
+from symbackprop.kernels.operations import Operation, expressions_of
 from symbackprop.kernels.plan import Plan, make_plan
 from symbackprop.kernels.schedule import CACHE, Loop, Step, operations_of
 from symbackprop.kernels.statements import HELPERS, Statements
@@ -40,6 +38,11 @@ class Workers:
     splits: tuple[tuple[str, int, str, str], ...]
     layouts: Mapping[str, tuple[str | None, ...]]
 
+    @property
+    def own(self) -> frozenset[str]:
+        """The names of the sizes of a worker's own."""
+        return frozenset(name for _, _, *names in self.splits for name in names)
+
 
 def generate_source(
     derived: DerivedGraph, *, checkpoint: int | None = None, example: DerivedGraph | None = None,
@@ -51,14 +54,18 @@ def generate_source(
     whole matrix. ``checkpoint`` is that of `make_plan`. ``workers`` are those that a derivation with collectives is for.
     """
     plan = make_plan(derived, checkpoint)
-    found = [(part.names, _Emitter(part.plan.derived, part.plan)) for part in parts(example, plan)] if example else None
-    return _Emitter(derived, plan, workers).module(_note(checkpoint), found)
+    found = [(part.names, Emitter(part.plan.derived, part.plan)) for part in parts(example, plan)] if example else None
+    return Emitter(derived, plan, workers).module(_note(checkpoint), found)
 
 
-class _Emitter:
-    def __init__(self, derived: DerivedGraph, plan: Plan, workers: Workers | None = None) -> None:
+class Emitter:
+    """Writes the module of a plan. ``taken`` are identifiers that no value may have."""
+
+    def __init__(
+        self, derived: DerivedGraph, plan: Plan, workers: Workers | None = None, taken: tuple[str, ...] = ()
+    ) -> None:
         self.derived, self.plan, self.model, self.workers = derived, plan, derived.model, workers
-        self.names = Identifiers()
+        self.names = Identifiers(taken)
         self.statements = Statements(plan, self.names)
         self.numbers, self.variables = self.statements.numbers, self.statements.variables
         self.writer = Writer(derived)
@@ -66,29 +73,24 @@ class _Emitter:
         self.dimensions = sorted(symbol.name for symbol in symbols if symbol == dimension(symbol.name))
 
     def _all_sizes(self) -> list[Size]:
-        sizes = [size for op in self.plan.operations for size in op.shape]
-        sizes += [size for op in self.plan.operations for size in _expressions(op.details.values())]
+        sizes = [size for op in self.plan.operations for size in expressions_of(op)]
         return sizes + [side for pair in self.derived.graph.constraints for side in pair]
 
     # ------------------------------------------------------------ the module
 
-    def module(self, note: str, matrix: list[tuple[tuple[str, ...], _Emitter]] | None = None) -> str:
+    def module(self, note: str, matrix: list[tuple[tuple[str, ...], Emitter]] | None = None) -> str:
         """The whole text. ``matrix`` holds the parts of the matrix that have functions of their own, if it is wanted."""
+        return module_text(self._values(note, matrix))
+
+    def _values(self, note: str, matrix: list[tuple[tuple[str, ...], Emitter]] | None) -> dict[str, Any]:
+        """What stands in the places of the module's template."""
+        members = self._members(matrix)
+        opens = sorted({name for emitter in members for name in emitter._open_functions()})
+        helpers = sorted({name for emitter in members for name in emitter._helpers()})
+        own = self.workers.own if self.workers else frozenset[str]()
         outputs, objective = self.plan.outputs, self.plan.objective
         gradients, products = self.plan.gradients, self.plan.products
-        targets = {"predict": list(outputs.values())} if outputs else {}
-        if objective is not None:
-            targets |= {"loss": [objective], "loss_and_grad": [objective, *gradients.values()]}
-        if objective is not None and products:
-            targets["hvp"] = list(products.values())
-            targets["loss_grad_and_hvp"] = [objective, *gradients.values(), *products.values()]
-        functions = [{"name": name, "lines": self._function(wanted)} for name, wanted in targets.items()]
-        opens = sorted(self._open_functions())
-        if matrix is not None:
-            functions.append({"name": "hessian", "lines": []})
-        helpers = sorted({name for emitter in (self, *[e for _, e in matrix or ()]) for name in emitter._helpers()})
-        own = {name for _, _, *names in self.workers.splits for name in names} if self.workers else set()
-        values: dict[str, Any] = {
+        return {
             "title": docstring(self.model.title or self.model.name),
             "model_text": [docstring(line) for line in (self.model.source or source(self.model)).splitlines()],
             "version": __version__,
@@ -103,9 +105,9 @@ class _Emitter:
             "bytes": textwrap.wrap(self._bytes(self.plan.entries), 100, break_long_words=False),
             "buffers": self._workspace("self"),
             "classes": [self._classes(leaf) for leaf in self.derived.graph.declarations if leaf.classes is not None],
-            "functions": functions,
+            "functions": [*self._functions(), *([] if matrix is None else [{"template": "numpy/hessian.py.j2", "lines": []}])],
             "outputs": [(repr(name), self._result(op)) for name, op in outputs.items()],
-            "objective": None if objective is None else self.statements.expression(objective),
+            "objective": objective and self.statements.expression(objective),
             "gradients": [(repr(name), self._gradient(name, op)) for name, op in gradients.items()],
             "products": [(repr(name), self._gradient(name, op)) for name, op in products.items()],
             "product": self.derived.further[-1].title if products else "",
@@ -115,27 +117,40 @@ class _Emitter:
             "helpers": [fill(f"numpy/helpers/{name}.py.j2", cache=CACHE) for name in helpers],
             "matrix": None if matrix is None else [e._part(k) for k, (_, e) in enumerate(matrix, start=1)],
             "tables": _tables(matrix or []),
+            "workers": self._workers(),
         }
-        workers = self._workers()
-        body = fill("numpy/module.py.j2", **values, workers=workers)
-        if workers is not None:  # each worker tells the others the digest of what it runs
-            workers["digest"] = repr(hashlib.sha256(body.encode()).hexdigest()[:16])
-            body = fill("numpy/module.py.j2", **values, workers=workers)
-        return sealed(body, "#")
 
-    def _workers(self) -> dict[str, object] | None:
+    def _members(self, matrix: list[tuple[tuple[str, ...], Emitter]] | None) -> list[Emitter]:
+        """All that the module's lines are written by."""
+        return [self, *[emitter for _, emitter in matrix or ()]]
+
+    def _functions(self) -> list[dict[str, Any]]:
+        """What stands in the templates of the functions."""
+        plan, targets = self.plan, dict[str, list[Operation]]()
+        if plan.outputs:
+            targets["predict"] = [*plan.outputs.values()]
+        if plan.objective is not None:
+            targets |= {"loss": [plan.objective], "loss_and_grad": [plan.objective, *plan.gradients.values()]}
+        if plan.objective is not None and plan.products:
+            targets["hvp"] = [*plan.products.values()]
+            targets["loss_grad_and_hvp"] = [plan.objective, *plan.gradients.values(), *plan.products.values()]
+        return [{"template": f"numpy/{name}.py.j2", "lines": self._function(wanted)} for name, wanted in targets.items()]
+
+    def _workers(self) -> dict[str, Any] | None:
         """What the module says of the workers; None for one that runs alone."""
         if self.workers is None:
             return None
         alone = [(name,) for name, *_ in self.workers.splits]
-        met = [op.details["groups"] for op in self.plan.operations if op.kind in ("all_reduce", "all_gather")]
+        operations = [op for emitter in self._members(None) for op in emitter.plan.operations]
+        met = [op.details["groups"] for op in operations if op.kind in ("all_reduce", "all_gather")]
+        met += [bucket.groups for emitter in self._members(None) for bucket in emitter.plan.buckets]
         return {
             "splits": [(repr(name), parts, *map(repr, own)) for name, parts, *own in self.workers.splits],
             "layouts": [(repr(name), repr(layout)) for name, layout in self.workers.layouts.items()],
             "groups": [repr(group) for group in sorted({*alone, *met})],
             "sizes": repr(tuple(self._told())),
-            "digest": "None",
-        }
+            "digest": "None", "stages": 1, "rounds": None, "arrays": [],
+        }  # fmt: skip
 
     def _told(self) -> list[str]:
         """The dimensions that a worker reads from its arrays."""
@@ -193,12 +208,8 @@ class _Emitter:
             lines.append(f"{flat} = np.empty({self.numbers.size(bucket.entries)}, dtype)")
             lines.append(f"{_tuple(names)} = _cut({flat}, {_tuple([self._shape(shape) for _, shape in members])})")
         together = {self.plan.array_of[member] for bucket in self.plan.buckets for member in bucket.members}
-        for array in self.plan.arrays:
-            if array.loop is None:
-                (shape, name), *others = self.variables.forms(array)
-                if array not in together:
-                    lines.append(f"{owner}.{name} = np.empty({self._shape(shape)}, {self._dtype(array)})")
-                lines += [f"{owner}.{other} = _part({owner}.{name}, {self._shape(form)})" for form, other in others]
+        shared = [array for array in self.plan.arrays if array not in self.plan.of_a_turn]
+        lines += [line for array in shared for line in self._array(array, owner, together)]
         sizes = [
             f"_rows({self.numbers.size(loop.length)}, {self._bytes(self.plan.row_width(loop))}) * ({self._bytes(width)})"
             for loop in self.plan.loops
@@ -206,15 +217,25 @@ class _Emitter:
         ]
         largest = sizes[0] if len(sizes) == 1 else f"max({', '.join(sizes)})" if sizes else "0"
         lines += [f"{owner}.scratch = np.empty({largest}, np.uint8)"] if self.plan.loops else []
-        return lines + [self._blocks(loop, owner) for loop in self.plan.loops]
+        return lines + [self._blocks(loop, owner) for loop in self.plan.loops if not self.plan.is_of_a_turn(loop)]
+
+    def _array(self, array: Array, owner: str, there: Collection[Array] = ()) -> list[str]:
+        """The lines that allocate an array, where it is not ``there`` already, in all its forms."""
+        if array.loop is not None:
+            return []
+        shape, *others = [shape for shape, _ in self.variables.forms(array)]
+        name = self.variables.attribute(array, shape, owner)
+        lines = [] if array in there else [f"{name} = np.empty({self._shape(shape)}, {self._dtype(array)})"]
+        forms = [(self.variables.attribute(array, other, owner), self._shape(other)) for other in others]
+        return lines + [f"{form} = _part({name}, {size})" for form, size in forms]
 
     def _blocks(self, loop: Loop, owner: str) -> str:
         rows = self.plan.rows_in(loop)
-        arrays = [f"{owner}.{self.variables.of_array(array, shape)}" for array, shape in rows.whole]
+        arrays = [self.variables.attribute(array, shape, owner) for array, shape in rows.whole]
         arrays += [f"{owner}.{self.variables.of(value)}" for value in rows.constants]
         scratch = [f"({self._shape(shape[1:])}, {self._dtype(array)})" for array, shape in rows.scratch]
         return (
-            f"{owner}.{self.variables.loop_name(loop)} = _blocks({self.numbers.size(loop.length)}, "
+            f"{self.variables.loop_name(loop, owner)} = _blocks({self.numbers.size(loop.length)}, "
             f"{self._bytes(self.plan.row_width(loop))}, "
             f"({_tuple(arrays)}), ({_tuple(scratch)}), {owner}.scratch)"
         )
@@ -243,19 +264,29 @@ class _Emitter:
     def _function(self, targets: list[Operation]) -> list[str]:
         """The lines that compute the targets in a workspace."""
         lines = self._lines(targets)
-        read = _words(lines)
+        return self._sizes(lines) + lines
+
+    def _sizes(self, lines: list[str]) -> list[str]:
+        """The lines that give the sizes that some lines read their variables."""
+        read = words(lines)
         sizes = [(self.names.size(dimension), dimension) for dimension in self.dimensions]
-        return [f"{name} = w.sizes[{dimension!r}]" for name, dimension in sizes if name in read] + lines
+        return [f"{name} = w.sizes[{dimension!r}]" for name, dimension in sizes if name in read]
 
     def _lines(self, targets: list[Operation]) -> list[str]:
         """The lines that compute the targets, where the sizes have their variables."""
+        lines, needed = self._steps(targets), self.plan.needed(targets)[1]
+        given, read = [op for op in self.plan.operations if op.kind == "given" and op in needed], words(lines)
+        return [f"{x} = arrays[{op.name!r}]" for op in given if (x := self.variables.of(op)) in read] + lines
+
+    def _steps(self, targets: list[Operation], chosen: slice = slice(None)) -> list[str]:
+        """The lines of those steps of the plan that the targets need."""
         wanted, needed = self.plan.needed(targets)
-        later = self._read_later(wanted, needed, targets)
+        later = dict(zip(wanted, self._read_later(wanted, needed, targets), strict=True))
         lines: list[str] = []
         current = ""
-        for number, step in enumerate(wanted):
+        for step in (step for step in self.plan.steps[chosen] if step in later):
             if isinstance(step, Loop):
-                lines += self.statements.loop_lines(step, needed, self._comment, later[number])
+                lines += self.statements.loop_lines(step, needed, self._comment, later[step])
                 current = ""
                 continue
             code = self.statements.statement(step)
@@ -263,9 +294,7 @@ class _Emitter:
                 current = step.equation
                 lines.append(f"# {self._comment(current)}")
             lines += code
-        given = [op for step in wanted for op in operations_of(step) if op.kind == "given"]
-        read = _words(lines)
-        return [f"{x} = arrays[{op.name!r}]" for op in given if (x := self.variables.of(op)) in read] + lines
+        return lines
 
     def _read_later(
         self, wanted: list[Step], needed: frozenset[Operation], targets: list[Operation]
@@ -318,20 +347,22 @@ def equation_of_lines(source: str, derived: DerivedGraph) -> list[str]:
     return found
 
 
-def _expressions(values: Iterable[Any]) -> Iterator[Size]:
-    """The expressions among some values, and within tuples of them."""
-    for value in values:
-        if isinstance(value, sympy.Expr):
-            yield value
-        elif isinstance(value, tuple):
-            yield from _expressions(value)
-
-
-def _words(lines: list[str]) -> frozenset[str]:
+def words(lines: list[str]) -> frozenset[str]:
+    """The words in some lines."""
     return frozenset(re.findall(r"\w+", "\n".join(lines)))
 
 
-def _tables(matrix: list[tuple[tuple[str, ...], _Emitter]]) -> dict[str, list[tuple[str, str]]]:
+def module_text(values: dict[str, Any]) -> str:
+    """Fill the module's template; each of several workers tells the others the digest of what it runs."""
+    body = fill("numpy/module.py.j2", **values)
+    workers = values["workers"]
+    if workers is not None:
+        workers["digest"] = repr(hashlib.sha256(body.encode()).hexdigest()[:16])
+        body = fill("numpy/module.py.j2", **values)
+    return sealed(body, "#")
+
+
+def _tables(matrix: list[tuple[tuple[str, ...], Emitter]]) -> dict[str, list[tuple[str, str]]]:
     """The functions of the blocks, by row and column, and of the diagonals, by name."""
     entries = [(names, f"_part_{number}") for number, (names, _) in enumerate(matrix, start=1)]
     return {

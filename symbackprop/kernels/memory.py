@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from heapq import heapify, heappop, heappush
@@ -15,10 +15,10 @@ from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.schedule import ELEMENTWISE, Loop, Step, operations_of, reads_rows
 
 _OTHER_RESULT = {"greater", "greater_equal", "equal", "logical_not", "copy", "erf"}
-IN_PLACE = ELEMENTWISE - _OTHER_RESULT | {"add_at_class", "all_reduce", "summed", "clipped"}
+IN_PLACE = ELEMENTWISE - _OTHER_RESULT | {"add_at_class", "all_reduce", "summed", "clipped", "add_round", "put_round"}
 """Operations that may write over an operand: any of them, but only the first where they change a few of its entries."""
 
-FIRST_ONLY = frozenset(("add_at_class", "replace"))
+FIRST_ONLY = frozenset(("add_at_class", "replace", "add_round", "put_round"))
 
 
 @dataclass(eq=False, repr=False)
@@ -55,9 +55,10 @@ class _Cell:
 
 
 def assign(
-    steps: Sequence[Step], pinned: frozenset[Operation], until: dict[Operation, int], alone: frozenset[Operation] = frozenset()
+    steps: Sequence[Step], pinned: frozenset[Operation], until: Mapping[Operation, int],
+    alone: frozenset[Operation] = frozenset(), among: frozenset[Operation] | None = None,
 ) -> dict[Operation, Array]:
-    """Give each result of the workspace its array.
+    """Give each result of the workspace (of those ``among`` the steps' that are asked for) its array.
 
     pinned results keep theirs to the end of the call, those in ``until`` at least up to the end of that step; with those that
     stand ``alone`` nothing shares an array but what is written over them.
@@ -72,7 +73,7 @@ def assign(
         last[operation.base] = max(last.get(operation.base, (0, 0)), (step_number, len(place)))
     for operation in pinned:
         last[operation.base] = (len(steps), 0)
-    cells = _cells(steps, place, last, frozenset(operation.base for operation in until))
+    cells = _cells(steps, place, last, frozenset(operation.base for operation in until), among)
     arrays: dict[Operation, Array] = {}
     pool = _Pool()
     for cell in sorted(cells, key=lambda cell: cell.first):
@@ -91,6 +92,7 @@ def _cells(
     place: dict[Operation, tuple[int, int]],
     last: dict[Operation, tuple[int, int]],
     kept: frozenset[Operation],
+    among: frozenset[Operation] | None,
 ) -> list[_Cell]:
     """``kept`` results are read after the steps: they are no scratch of a loop."""
     cell_of: dict[Operation, _Cell] = {}
@@ -98,7 +100,7 @@ def _cells(
     for step in steps:
         loop = step if isinstance(step, Loop) else None
         for operation in operations_of(step):
-            if operation.storage != "buffer":
+            if operation.storage != "buffer" or (among is not None and operation not in among):
                 continue
             end = last.get(operation, place[operation])
             over = _written_over(operation, place[operation], last, cell_of)
@@ -138,7 +140,7 @@ def _written_over(
     found: list[_Cell] = []
     for operand in operation.operands[:1] if operation.kind in FIRST_ONLY else operation.operands:
         fits = operand.storage == "buffer" and operand.shape == operation.shape and operand.dtype == operation.dtype
-        if fits and last[operand] == here and bases.count(operand) == 1:
+        if fits and operand in cell_of and last[operand] == here and bases.count(operand) == 1:
             found.append(cell_of[operand])
     return next((cell for cell in found if cell.loop is None), found[0] if found else None)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from symbackprop.graph.sizes import Shape
+import sympy
+
+from symbackprop.graph.sizes import Shape, Size
 
 
 @dataclass(eq=False, repr=False)
@@ -42,3 +45,17 @@ class Operation:
         while operation.storage == "view":
             operation = operation.operands[0]
         return operation
+
+
+def expressions_of(operation: Operation) -> Iterator[Size]:
+    """The expressions in an operation's shape and details."""
+    yield from operation.shape
+    yield from _within(operation.details.values())
+
+
+def _within(values: Iterable[Any]) -> Iterator[Size]:
+    for value in values:
+        if isinstance(value, sympy.Expr):
+            yield value
+        elif isinstance(value, tuple):
+            yield from _within(value)

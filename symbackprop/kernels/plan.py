@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import sympy
@@ -10,11 +10,12 @@ import sympy
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.graph.sizes import Shape, Size
 from symbackprop.kernels.buckets import Bucket, with_buckets
-from symbackprop.kernels.lowering import Lowering
+from symbackprop.kernels.lowered import Lowered, lowered_of
 from symbackprop.kernels.memory import Array, assign
 from symbackprop.kernels.operations import Operation
-from symbackprop.kernels.recompute import recompute_cheap, recompute_layers
-from symbackprop.kernels.schedule import Loop, Step, in_order, operations_of, reads_rows, with_loops
+from symbackprop.kernels.recompute import recompute_cheap
+from symbackprop.kernels.rounds import AFTER, BEFORE, KEPT
+from symbackprop.kernels.schedule import Loop, Step, operations_of, reads_rows, with_loops
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,28 @@ class LoopRows:
 
 
 @dataclass(frozen=True)
+class Turns:
+    """The steps from ``first`` up to ``end`` are worked ``number`` times, those from ``back`` on after all turns have gone forward.
+
+    arrays are those of which each turn has its own, where ``copies`` of them are under way; the others are shared by all.
+    """
+
+    number: int
+    copies: int
+    first: int
+    back: int
+    end: int
+    arrays: frozenset[Array]
+    operations: frozenset[Operation]
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a kernel does, before any of it is written down; footprint and arithmetic are read from it too.
 
     steps are in order; objective, outputs, gradients and products are the operations whose results are returned; array_of
     says which array of the workspace holds a result. buckets are the sums over workers that are taken together, each on arrays
-    that lie behind one another.
+    that lie behind one another. turns are those of its steps that are worked once for each part of the batch.
     """
 
     derived: DerivedGraph
@@ -47,6 +64,7 @@ class Plan:
     products: Mapping[str, Operation]
     array_of: Mapping[Operation, Array]
     buckets: tuple[Bucket, ...] = ()
+    turns: Turns | None = None
 
     @property
     def operations(self) -> list[Operation]:
@@ -66,7 +84,24 @@ class Plan:
     @property
     def entries(self) -> dict[str, Size]:
         """How many entries of each dtype the arrays of the workspace have; its constants and the loops' scratch come on top."""
-        return _by_dtype((array.dtype, array.entries) for array in self.arrays if array.loop is None)
+        return _by_dtype((array.dtype, self.copies(array) * array.entries) for array in self.arrays if array.loop is None)
+
+    @property
+    def of_a_turn(self) -> frozenset[Array]:
+        """The arrays of one part of the batch."""
+        return frozenset() if self.turns is None else self.turns.arrays
+
+    def is_of_a_turn(self, loop: Loop) -> bool:
+        """Tell whether a loop works on arrays of one part of the batch."""
+        return any(array in self.of_a_turn for array, _ in self.rows_in(loop).whole)
+
+    def copies(self, array: Array) -> int:
+        """How many there are of an array: one for each part of the batch that is under way."""
+        return self.turns.copies if self.turns is not None and array in self.turns.arrays else 1
+
+    def times(self, operation: Operation) -> int:
+        """How often an operation is worked in a call."""
+        return self.turns.number if self.turns is not None and operation in self.turns.operations else 1
 
     def rows_in(self, loop: Loop) -> LoopRows:
         """Return what a loop works on, row by row."""
@@ -129,45 +164,58 @@ def make_plan(derived: DerivedGraph, checkpoint: int | None = None) -> Plan:
 
     ``checkpoint`` keeps only what every so many layers give, and computes the rest again in the backward pass.
     """
-    sizes = {name: size for name, size in derived.model.dimensions.items() if size is not None}
-    lowering = Lowering(sizes)
-    for declaration in derived.graph.declarations:
-        lowering.given(declaration.name, declaration.shape, "int" if declaration.classes is not None else "float")
-    wanted = {derived.gradient_name(name) for name in derived.wrt} if derived.model.objective else set()
-    live = derived.graph.needed_for(
-        frozenset({*wanted, *derived.products.values(), *derived.model.outputs, derived.target})
-    )
-    for equation in in_order(derived, live):
-        lowering.define(equation.name, equation.node)
-    outputs = {name: lowering.named[name] for name in derived.model.outputs}
-    gradients: dict[str, Operation] = {}
-    for name in derived.wrt if derived.model.objective else ():
-        lowering.equation = derived.gradient_name(name)
-        gradients[name] = lowering.own_array(lowering.named[lowering.equation], name, gradients.values())
-    products: dict[str, Operation] = {}
-    for name, product in derived.products.items():
-        lowering.equation = product
-        taken = [*gradients.values(), *products.values()]
-        products[name] = lowering.own_array(lowering.named[product], product, taken)
-    objective = lowering.named.get(derived.target) if derived.model.objective else None
-    results = [*gradients.values(), *products.values()]
-    ends = [*outputs.values(), *results, *([objective] if objective else [])]
-    operations = _alive(lowering.operations, ends)
-    if checkpoint is not None:
-        operations = recompute_layers(operations, derived, checkpoint)
-    operations, buckets = with_buckets(recompute_cheap(operations, derived.reversed), derived, sizes)
-    steps = tuple(with_loops(operations, sizes))
-    plan = Plan(derived, steps, objective, outputs, gradients, products, {})
-    _, forward = plan.needed(outputs.values())
-    end = max((k for k, step in enumerate(steps) if any(op in forward for op in operations_of(step))), default=0)
+    lowered = lowered_of(derived, checkpoint)
+    return planned(lowered, dict.fromkeys(lowered.operations, BEFORE))
+
+
+def planned(lowered: Lowered, phase: Mapping[Operation, int], rounds: int = 1, copies: int = 1) -> Plan:
+    """Return the plan of operations that are in the order of their phases (see `symbackprop.kernels.rounds`).
+
+    ``copies`` of them are under way at a time: so many arrays there are of each value that the forward pass leaves for the other.
+    """
+    derived, sizes = lowered.derived, lowered.sizes
+    phases = _by_phase(recompute_cheap(lowered.operations, derived.reversed), phase)
+    sums = BEFORE if rounds == 1 else AFTER
+    phases[sums], buckets = with_buckets(phases[sums], derived, sizes)
+    steps: list[Step] = []
+    ends = []
+    for operations in phases:
+        steps += with_loops(operations, sizes)
+        ends.append(len(steps))
+    plan = Plan(derived, tuple(steps), lowered.objective, lowered.outputs, lowered.gradients, lowered.products, {}, tuple(buckets))
     together = frozenset(member for bucket in buckets for member in bucket.members)
-    arrays = assign(steps, frozenset(results), dict.fromkeys(outputs.values(), end), together)
-    return replace(plan, array_of=arrays, buckets=tuple(buckets))
+    pinned = frozenset([*lowered.gradients.values(), *lowered.products.values()])
+    until = dict.fromkeys(_sent(steps), len(steps))
+    if rounds == 1:
+        _, forward = plan.needed(lowered.outputs.values())
+        end = max((k for k, step in enumerate(steps) if any(op in forward for op in operations_of(step))), default=0)
+        until = {**dict.fromkeys(lowered.outputs.values(), end), **until}
+        return replace(plan, array_of=assign(steps, pinned, until, together))
+    first, back, end = ends[:AFTER]
+    turn = frozenset(operation for step in steps[first:end] for operation in operations_of(step))
+    read = {operand.base for operation in turn for operand in operation.operands if operand.kind not in KEPT} - turn
+    until |= dict.fromkeys(read, end - 1)
+    pinned |= frozenset(lowered.outputs.values())
+    lasting = {operation for step in steps[first:back] for operation in operations_of(step)} | {*_sent(steps)}
+    own = frozenset(operation for operation in turn if copies > 1 and operation in lasting and operation.kind not in KEPT)
+    arrays = assign(steps, frozenset(), until, among=own)
+    kept = assign(steps, pinned, until, together, frozenset(plan.operations) - own)  # the next turn may write over them
+    turns = Turns(rounds, copies, first, back, end, frozenset(arrays.values()), turn)
+    return replace(plan, array_of={**kept, **arrays}, turns=turns)
 
 
-def _alive(operations: list[Operation], ends: list[Operation]) -> list[Operation]:
-    wanted = set(ends)
-    for operation in reversed(operations):
-        if operation in wanted:
-            wanted.update(operation.operands)
-    return [operation for operation in operations if operation in wanted or operation.kind == "given"]
+def _by_phase(operations: Sequence[Operation], phase: Mapping[Operation, int]) -> list[list[Operation]]:
+    """The operations of each phase; what is computed again is in that of the operation that it stands before."""
+    phases: list[list[Operation]] = [[] for _ in range(AFTER + 1)]
+    waiting: list[Operation] = []
+    for operation in operations:
+        waiting.append(operation)
+        if operation in phase:
+            phases[phase[operation]] += waiting
+            waiting = []
+    return phases
+
+
+def _sent(steps: Sequence[Step]) -> list[Operation]:
+    """What is sent elsewhere, and has to stay as it is until it has been received."""
+    return [step.operands[0].base for step in steps if isinstance(step, Operation) and step.kind == "send"]

@@ -79,10 +79,12 @@ def with_loops(operations: Iterable[Operation], sizes: Mapping[str, int]) -> lis
     steps: list[Step] = []
     group = _Group()
     for operation in operations:
-        if not group.takes(operation):
-            steps += group.close(sizes)
+        passed_on = operation.kind in ("send", "receive")  # nothing comes before or after them that did not
+        if passed_on or not group.takes(operation):
+            steps += [*group.close(sizes), *([operation] if passed_on else [])]
             group = _Group()
-            group.takes(operation)
+            if not passed_on:
+                group.takes(operation)
     return steps + group.close(sizes)
 
 
@@ -107,7 +109,7 @@ class _Group:
             self.before.append(operation)
         elif not reads and (self.length is None or not _works_on_rows(operation)):
             self.before.append(operation)
-        elif operation.storage == "scalar" and not any(
+        elif (operation.storage == "scalar" or operation.kind == "add_round") and not any(
             operand.base in self.operations and operand.base not in self.accumulated for operand in operation.operands
         ):
             self.after.append(operation)

@@ -58,7 +58,7 @@ class Statements:
         names = [self.variables.row_of_array(array, shape) for array, shape in rows.whole]
         names += [f"{self.variables.of(value)}_rows" for value in rows.constants]
         names += [self.variables.row_of_array(array, shape) for array, shape in rows.scratch]
-        lines.append(f"for {', '.join(['rows', *names])} in w.{self.variables.loop_name(loop)}:")
+        lines.append(f"for {', '.join(['rows', *names])} in {self.variables.loop_name(loop)}:")
         self.loop = loop
         used = {operand.base for operation in chosen for operand in operation.operands}
         for value in rows.sliced:
@@ -145,7 +145,7 @@ class Statements:
         array = self.plan.array_of[operation]
         if self.loop is not None and operation not in self.loop.accumulated:
             return self.variables.row_of_array(array, operation.shape)
-        return f"w.{self.variables.of_array(array, operation.shape)}"
+        return self.variables.attribute(array, operation.shape)
 
     def statement(self, operation: Operation) -> list[str]:
         """The lines of one operation."""
@@ -343,6 +343,34 @@ class Statements:
         place = f"{operation.details['groups']!r}, {operation.details['axis']}, {self.out(operation)}, {flat}"
         return [f"{name} = _workers.gather({self.expression(part)}, {place})"]
 
+    # ------------------------------------------------------------ parts of the batch, and stages
+
+    def _write_total(self, operation: Operation, name: str) -> list[str]:
+        return [f"{name} = {self.out(operation)}", f"{name}.fill(0)"]
+
+    def _write_add_round(self, operation: Operation, name: str) -> list[str]:
+        total = self.out(operation)
+        return [f"np.add({total}, {self.expression(operation.operands[1])}, out={total})"]
+
+    def _write_room(self, operation: Operation, name: str) -> list[str]:
+        return [f"{name} = {self.out(operation)}"]
+
+    def _write_put_round(self, operation: Operation, name: str) -> list[str]:
+        place = part_of_axis(operation.details["axis"])
+        return [f"{self.out(operation)}[{place}] = {self.expression(operation.operands[1])}"]
+
+    def _write_send(self, operation: Operation, name: str) -> list[str]:
+        value = self.expression(operation.operands[0])
+        if operation.operands[0].storage == "scalar":
+            value = f"np.array({value}, {_dtype_of(operation)})"
+        return [f"_workers.send({value}, {operation.details['stage']}, {operation.details['tag']})"]
+
+    def _write_receive(self, operation: Operation, name: str) -> list[str]:
+        source = f"{operation.details['stage']}, {operation.details['tag']}"
+        if operation.storage == "scalar":
+            return [f"{name} = _workers.receive(np.empty((), {_dtype_of(operation)}), {source})[()]"]
+        return [f"{name} = _workers.receive({self.out(operation)}, {source})"]
+
     # ------------------------------------------------------------ index maps
 
     def _write_take(self, operation: Operation, name: str) -> list[str]:
@@ -409,3 +437,12 @@ class Statements:
 
 def _axes(axes: tuple[int, ...]) -> str:
     return str(axes[0]) if len(axes) == 1 else str(axes)
+
+
+def part_of_axis(axis: int) -> str:
+    """The index of what one part of the batch has of an axis."""
+    return ", ".join([":"] * axis + ["part"])
+
+
+def _dtype_of(operation: Operation) -> str:
+    return {"float": "w.dtype", "bool": "bool", "int": "np.intp"}[operation.dtype]

@@ -67,6 +67,10 @@ class Variables:
         """The attribute of an array of the workspace, seen in one of the shapes its values have."""
         return self._forms[array][shape]
 
+    def attribute(self, array: Array, shape: Shape, owner: str = "w") -> str:
+        """The same with what it is an attribute of: the workspace ``owner``, or the arrays of one part of the batch."""
+        return f"{'m' if array in self.plan.of_a_turn else owner}.{self.of_array(array, shape)}"
+
     def row_of_array(self, array: Array, shape: Shape) -> str:
         """The variable of the rows of an array that a loop works on."""
         return f"{self._forms[array][shape]}_rows"
@@ -79,6 +83,6 @@ class Variables:
         """The attribute of the flat array of a bucket."""
         return self._buckets[bucket]
 
-    def loop_name(self, loop: Loop) -> str:
-        """The attribute that holds the blocks of a loop."""
-        return self._loops[loop]
+    def loop_name(self, loop: Loop, owner: str = "w") -> str:
+        """The attribute that holds the blocks of a loop, with what it is an attribute of."""
+        return f"{'m' if self.plan.is_of_a_turn(loop) else owner}.{self._loops[loop]}"

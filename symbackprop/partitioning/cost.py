@@ -12,8 +12,8 @@ import sympy
 from symbackprop.footprint import Footprint
 from symbackprop.footprint import memory_use as use
 from symbackprop.graph.sizes import Size, dimension
-from symbackprop.kernels.plan import Plan, make_plan
-from symbackprop.partitioning.parts import Partition
+from symbackprop.kernels.plan import Plan
+from symbackprop.partitioning.parts import Partition, stage_plans, transferred
 
 Numbers = Mapping[sympy.Symbol, int]
 
@@ -74,11 +74,14 @@ class Meeting:
 
 
 class Cost:
-    """What the worker that holds most costs. Symbolic values are polynomials in the dimensions and `memory_use.FLOAT_BYTES`."""
+    """What the worker that holds most costs. Symbolic values are polynomials in the dimensions and `memory_use.FLOAT_BYTES`.
 
-    def __init__(self, partition: Partition) -> None:
-        self.partition = partition
-        self.plan: Plan = make_plan(partition.derived)
+    ``stage`` is that of the worker.
+    """
+
+    def __init__(self, partition: Partition, stage: int = 0) -> None:
+        self.partition, self.stage = partition, stage
+        self.plan: Plan = stage_plans(partition)[stage]
         self.footprint = Footprint(self.plan)
 
     @cached_property
@@ -88,9 +91,10 @@ class Cost:
         axes = [size for leaf in self.partition.derived.graph.declarations for size in leaf.shape]
         told = {size for size in axes if size.is_Symbol}
         names = tuple(split.name for split in mesh.splits)
-        found.append(Meeting("all-gather", names, mesh.workers, (), sympy.Integer(8 * len(told))))
-        ends = [*([self.plan.objective] if self.plan.objective else []), *self.plan.gradients.values()]
-        _, needed = self.plan.needed(ends or self.plan.outputs.values())
+        found.append(Meeting("all-gather", names, self.partition.workers, (), sympy.Integer(8 * len(told))))
+        plans = stage_plans(self.partition)
+        ends = [op for plan in plans for op in (plan.objective, *plan.gradients.values()) if op is not None]
+        _, needed = self.plan.needed(ends or [op for plan in plans for op in plan.outputs.values()])
         for op in self.plan.operations:
             if op not in needed:
                 continue
@@ -99,11 +103,18 @@ class Cost:
                 equations = tuple(member.equation for member in bucket.members)
                 found.append(self._meeting("all-reduce", bucket.groups, equations, bucket.entries))
             elif op.kind == "all_reduce":
-                found.append(self._meeting("all-reduce", op.details["groups"], (op.equation,), sympy.Mul(*op.shape)))
+                meeting = self._meeting("all-reduce", op.details["groups"], (op.equation,), sympy.Mul(*op.shape))
+                found += [meeting] * self.plan.times(op)
             elif op.kind == "all_gather":
                 part = sympy.Mul(*op.operands[0].shape)
-                found.append(self._meeting("all-gather", op.details["groups"], (op.equation,), part))
+                found += [self._meeting("all-gather", op.details["groups"], (op.equation,), part)] * self.plan.times(op)
         return tuple(found)
+
+    @cached_property
+    def passed_on(self) -> Size:
+        """The bytes that a worker sends to its likes in other stages, in a call of all that the kernel can compute."""
+        found = transferred(self.partition)
+        return sympy.Add(*[size for transfer, size in found if transfer.source == self.stage])
 
     def _meeting(self, kind: str, groups: tuple[str, ...], equations: tuple[str, ...], entries: Size) -> Meeting:
         workers = sympy.prod([self.partition.mesh.split(name).parts for name in groups])
@@ -115,13 +126,13 @@ class Cost:
         Raises as `Footprint.numbers` does, and UsageError where a worker would hold nothing of a dimension.
         """
         mesh = self.partition.mesh
-        own = {name for split in mesh.splits for name in (split.part, split.first)}
+        own = {name for split in mesh.splits for name in (split.part, split.held, split.first)}
         dimensions = self.partition.derived.model.dimensions
         known = {name: size for name, size in dimensions.items() if size is not None and name not in own} | {**sizes}
         mesh.refuse_empty(known)
         missing = [split.name for split in mesh.splits if split.name not in known]
         local = {} if missing else mesh.sizes(rank, known)
-        parts = {split.part: local[split.part] for split in mesh.splits if split.part in local}
+        parts = {name: local[name] for split in mesh.splits for name in (split.part, split.held) if name in local}
         found = self.footprint.numbers({**sizes, **parts}, dtype)
         return {**found, **{dimension(split.first): local[split.first] for split in mesh.splits if split.first in local}}
 
@@ -147,3 +158,20 @@ class Cost:
         """About how long a worker computes, and how long it is in collectives: no overlap, no memory traffic."""
         computing = 2 * use.value_at(self.multiply_adds, numbers) / machine.flops
         return computing, sum(meeting.seconds(numbers, machine) for meeting in self.meetings)
+
+
+def step_seconds(partition: Partition, sizes: Mapping[str, int], machine: Machine, dtype: str = "float32") -> float:
+    """About how long a step takes: rounds + stages - 1 turns of the slowest stage, then what its workers have to sum.
+
+    Huang et al. 2019, GPipe: Efficient Training of Giant Neural Networks Using Pipeline Parallelism. Messages between stages count
+    as work of the stage that sends them; collectives within a round as if they were after it.
+    """
+    longest = summing = 0.0
+    for stage in range(partition.stages):
+        cost = Cost(partition, stage)
+        numbers = cost.numbers(sizes, dtype)
+        computing, meeting = cost.seconds(numbers, machine)
+        messages = sum(transfer.times for transfer, _ in transferred(partition) if transfer.source == stage)
+        passing = messages * machine.latency + use.value_at(cost.passed_on, numbers) / machine.bandwidth
+        longest, summing = max(longest, computing + passing), max(summing, meeting)
+    return longest * (partition.rounds + partition.stages - 1) / partition.rounds + summing

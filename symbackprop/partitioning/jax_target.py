@@ -48,8 +48,10 @@ def jax_source(derived: DerivedGraph, partition: Partition | None = None) -> str
     """Return the text of the JAX module of a derivation over the batch: byte-identical for the same one on any machine.
 
     With a ``partition`` of that derivation each device of a mesh computes its equations. Raises UsageError for a derivation with
-    products of second derivatives.
+    products of second derivatives, and for a partition in stages or rounds.
     """
+    if partition is not None and (partition.stages, partition.rounds) != (1, 1):
+        raise UsageError("a JAX module has neither stages nor rounds")
     if derived.further:
         raise UsageError("a JAX module has first derivatives; jax.jvp of its loss_and_grad gives products of second ones")
     return sealed(_Emitter(derived, partition).module(), "#")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
+from types import MappingProxyType
 
 from symbackprop.derivation.workers import Split
 from symbackprop.errors import UsageError
@@ -45,14 +46,22 @@ class Mesh:
         found = dict(sizes)
         for split in self.splits:
             start, count = block(sizes[split.name], split.parts, self.place(rank)[split.name])
-            found |= {split.part: count, split.first: start + 1}
+            if count % split.rounds:
+                raise UsageError(f"{split.name}: {count} positions of a worker cannot be worked in {split.rounds} equal rounds")
+            found |= {split.held: count, split.part: count // split.rounds, split.first: start + 1}
         return found
+
+    @property
+    def in_space(self) -> Mesh:
+        """The same with a worker for each round: what rounds compute, all at once."""
+        return Mesh(tuple(replace(s, parts=s.parts * s.rounds, rounds=1, held=s.part) for s in self.splits))
 
     def refuse_empty(self, sizes: Mapping[str, int]) -> None:
         """Raise UsageError where a worker would hold nothing of a dimension."""
         for split in self.splits:
-            if split.name in sizes and split.parts > sizes[split.name]:
-                shown = f"{split.name} = {sizes[split.name]} cannot be split into {split.parts} parts"
+            parts = split.parts * split.rounds
+            if split.name in sizes and parts > sizes[split.name]:
+                shown = f"{split.name} = {sizes[split.name]} cannot be split into {parts} parts"
                 raise UsageError(f"{shown}: a worker would hold nothing of it")
 
 
@@ -62,8 +71,12 @@ def block(size: int, parts: int, number: int) -> tuple[int, int]:
     return number * count + min(number, rest), count + (number < rest)
 
 
-def make_mesh(model: Model, splits: Mapping[str, int], sizes: Mapping[str, int]) -> Mesh:
+def make_mesh(
+    model: Model, splits: Mapping[str, int], sizes: Mapping[str, int], rounds: Mapping[str, int] = MappingProxyType({})
+) -> Mesh:
     """Return the mesh that splits these dimensions of a model, whose sizes are its defaults but for those given.
+
+    ``rounds`` says of some of them in how many rounds they are worked.
 
     Raises UsageError for a dimension that the model does not have, and where a worker would hold nothing of one.
     """
@@ -73,14 +86,15 @@ def make_mesh(model: Model, splits: Mapping[str, int], sizes: Mapping[str, int])
             raise UsageError(f"there is no dimension {name[:80]} to split; there are {', '.join(model.dimensions)}")
         if parts < 1:
             raise UsageError(f"{name}={parts}: a dimension is split into 1 part or more")
-        names = []
-        for wish in (f"{name}_p", f"{name}_first", f"p_{name}"):
+        names, turns = [], rounds.get(name, 1)
+        for wish in (f"{name}_p", f"{name}_first", f"p_{name}", *([f"{name}_r"] if turns > 1 else [])):
             while wish in taken:
                 wish += "p"
             taken.add(wish)
             names.append(wish)
-        if parts > 1:
-            made.append(Split(name, parts, *names))
+        if parts * turns > 1:
+            held, first, index = names[:3]
+            made.append(Split(name, parts, names[3] if turns > 1 else held, first, index, turns, held))
     mesh = Mesh(tuple(made))
     mesh.refuse_empty({**{name: size for name, size in model.dimensions.items() if size is not None}, **sizes})
     return mesh

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
+
+import sympy
 
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.derivation.workers import Layout, Split, Workers
 from symbackprop.drawing import Drawing, draw
 from symbackprop.errors import UsageError
+from symbackprop.footprint.memory_use import entry_bytes
 from symbackprop.graph.nodes import Collective
+from symbackprop.graph.sizes import Size, dimension
+from symbackprop.kernels.lowered import lowered_of
+from symbackprop.kernels.plan import Plan
+from symbackprop.kernels.rounds import Rounds
+from symbackprop.kernels.stages import Stages, Transfer, make_stages
 from symbackprop.partitioning.mesh import Mesh, make_mesh
 from symbackprop.partitioning.splitting import Splitter
 from symbackprop.partitioning.statistics import own_values, with_own_statistics
@@ -19,12 +28,41 @@ from symbackprop.render.workers_note import collectives
 
 @dataclass(frozen=True)
 class Partition:
-    """The equations of one worker. ``whole`` are those they come from; layouts are those of tensors and values by name."""
+    """The equations of one worker. ``whole`` are those they come from; layouts are those of tensors and values by name.
+
+    stages are how many times the workers of the mesh there are, each for some of the layers, and rounds in how many parts, one
+    after the other, each works its part of the batch.
+    """
 
     whole: DerivedGraph
     mesh: Mesh
     derived: DerivedGraph
     layouts: Mapping[str, Layout]
+    stages: int = 1
+
+    @property
+    def rounds(self) -> int:
+        """In how many rounds the batch is worked."""
+        return max((split.rounds for split in self.mesh.splits), default=1)
+
+    @property
+    def workers(self) -> int:
+        """How many workers there are: those of the mesh in each stage. The worker of rank r is in stage r // mesh.workers."""
+        return self.stages * self.mesh.workers
+
+    @cached_property
+    def in_rounds(self) -> Rounds | None:
+        """What the kernel must know of the rounds, if there are several."""
+        for split in self.mesh.splits:
+            if split.rounds > 1:
+                sizes = split.own, dimension(split.held), dimension(split.first)
+                return Rounds(split.rounds, split.name, split.parts, *sizes, self.layouts)
+        return None
+
+    @cached_property
+    def kernel(self) -> Stages:
+        """The plans of the stages and what they send one another."""
+        return make_stages(lowered_of(self.derived), self.stages, self.in_rounds)
 
     def source(self) -> str:
         """The source of the module that each worker runs; the workers meet through MPI."""
@@ -46,16 +84,21 @@ class Partition:
 
 
 def split_over(
-    derived: DerivedGraph, splits: Mapping[str, int], sizes: Mapping[str, int] = MappingProxyType({}), *, local: bool = False
-) -> Partition:
-    """Return a derivation over the batch in parts. ``sizes`` come before the model's defaults.
+    derived: DerivedGraph, splits: Mapping[str, int], sizes: Mapping[str, int] = MappingProxyType({}), *,
+    stages: int = 1, rounds: int = 1, local: bool = False,
+) -> Partition:  # fmt: skip
+    """Return a derivation over the batch in parts: dimensions over workers, layers over stages of workers, the batch over rounds.
 
-    With ``local``, means over the batch within the model are those of each worker's own examples. Raises UsageError where a
-    dimension cannot be split so.
+    ``sizes`` come before the model's defaults. The batch is the model's, or without one the only dimension of ``splits``. With
+    ``local``, means over the batch within the model are those of each worker's own examples (of those in a round). Raises
+    UsageError where it cannot be divided so.
     """
     if derived.further:
         raise UsageError("products of second derivatives are not split")
-    mesh = make_mesh(derived.model, splits, sizes)
+    if rounds < 1:
+        raise UsageError(f"{rounds} rounds: the batch is worked in 1 round or more")
+    turns = {_batch(derived, splits): rounds} if rounds > 1 else {}
+    mesh = make_mesh(derived.model, {**splits, **{name: splits.get(name, 1) for name in turns}}, sizes, turns)
     known = {**{name: size for name, size in derived.model.dimensions.items() if size is not None}, **sizes}
     own = _own_statistics(derived, mesh) if local else None
     splitter = Splitter(derived.graph, Mesh(tuple(split for split in mesh.splits if split is not own)), known)
@@ -66,7 +109,8 @@ def split_over(
     dimensions = dict(derived.model.dimensions)
     for split in mesh.splits:
         size = known.get(split.name)
-        dimensions[split.part] = None if size is None else -(-size // split.parts)
+        dimensions[split.held] = None if size is None else -(-size // split.parts)
+        dimensions[split.part] = None if size is None else -(-size // (split.parts * split.rounds))
     worker = replace(
         derived,
         model=replace(derived.model, dimensions=dimensions),
@@ -75,7 +119,10 @@ def split_over(
         backward=tuple(graph.by_name[equation.name] for equation in derived.backward),
         workers=Workers(mesh.splits, layouts, apart),
     )
-    return Partition(derived, mesh, worker, layouts)
+    partition = Partition(derived, mesh, worker, layouts, stages)
+    if stages != 1 or rounds > 1:
+        _ = partition.kernel  # what cannot be divided so is refused here
+    return partition
 
 
 def _own_statistics(derived: DerivedGraph, mesh: Mesh) -> Split:
@@ -86,3 +133,22 @@ def _own_statistics(derived: DerivedGraph, mesh: Mesh) -> Split:
     return found[0]
 
 
+def _batch(derived: DerivedGraph, splits: Mapping[str, int]) -> str:
+    if derived.model.batch is not None:
+        return derived.model.batch
+    if len(splits) != 1:
+        raise UsageError("the model has no batch dimension to be worked in rounds: split the one that is, if only in 1 part")
+    return next(iter(splits))
+
+
+def stage_plans(partition: Partition) -> tuple[Plan, ...]:
+    """Return the plan of a worker of each stage."""
+    return partition.kernel.plans
+
+
+def transferred(partition: Partition) -> tuple[tuple[Transfer, Size], ...]:
+    """Return what workers send to their likes in other stages in a call of all that the kernel can compute, and its bytes."""
+    return tuple(
+        (transfer, sympy.expand(transfer.times * entry_bytes(transfer.dtype) * sympy.Mul(*transfer.shape)))
+        for transfer in partition.kernel.transfers
+    )

@@ -18,8 +18,11 @@ from symbackprop.partitioning.parts import Partition
 def simulate(
     partition: Partition, values: Mapping[str, Any], sizes: Mapping[str, int], dtype: Any = np.float64
 ) -> list[dict[str, Array]]:
-    """Return what each worker has of every equation, by name, for the values of the declared tensors as wholes."""
-    mesh, graph = partition.mesh, partition.derived.graph
+    """Return what each worker has of every equation, by name, for the values of the declared tensors as wholes.
+
+    Rounds are worked by workers of their own: see `Mesh.in_space`. Stages change no value.
+    """
+    mesh, graph = partition.mesh.in_space, partition.derived.graph
     mesh.refuse_empty(sizes)
     known: list[dict[str, Array]] = []
     for rank in range(mesh.workers):

@@ -169,7 +169,7 @@ class Splitter:
         total = sympy.Mul(*shape)
         values = {symbol.name: self.sizes.get(symbol.name, 64) for symbol in total.free_symbols}
         for split in self.mesh.splits:
-            values[split.part] = max(1, self.sizes.get(split.name, 64) // split.parts)
+            values[split.part] = max(1, self.sizes.get(split.name, 64) // (split.parts * split.rounds))
         return int(total.xreplace({symbol: sympy.Integer(values[symbol.name]) for symbol in total.free_symbols}))
 
     def _sizes(self, sizes: Shape, split: dict[int, str]) -> Shape:

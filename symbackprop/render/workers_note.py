@@ -30,9 +30,9 @@ def workers_note(derived: DerivedGraph) -> list[Sentence]:
     workers = derived.workers
     if workers is None:
         return []
-    held = [(Number(split.own), " of ", Number(split.size), f" ({_parts(derived, split)})") for split in workers.splits]
+    who = "one worker holds " if workers.count == 1 else f"each of {workers.count} workers holds "
     notes: list[Sentence] = [
-        (f"each of {workers.count} workers holds ", *_listed(held), ", and the whole of everything else"),
+        (who, *_listed([_held(derived, split) for split in workers.splits]), ", and the whole of everything else"),
         ("a name stands for what one worker holds, and a shape is that of its part",),
     ]
     if workers.apart:
@@ -63,9 +63,12 @@ def said(note: Sentence, words: Callable[[str], str], mathematics: Callable[[For
     return "".join(words(part) if isinstance(part, str) else mathematics(part) for part in note)
 
 
-def _parts(derived: DerivedGraph, split: Split) -> str:
+def _held(derived: DerivedGraph, split: Split) -> Sentence:
     size = derived.model.dimensions.get(split.name)
-    return f"{split.parts} parts" if size is None or size % split.parts == 0 else f"{split.parts} parts, which differ by one"
+    parts = f"{split.parts} part{'s' if split.parts > 1 else ''}"
+    parts += "" if size is None or size % split.parts == 0 else ", which differ by one"
+    rounds = (", ", Number(split.own), f" at a time in {split.rounds} rounds") if split.rounds > 1 else ()
+    return (Number(dimension(split.held)), " of ", Number(split.size), f" ({parts})", *rounds)
 
 
 def _meaning(workers: Workers, node: Collective) -> Sentence:
@@ -74,7 +77,8 @@ def _meaning(workers: Workers, node: Collective) -> Sentence:
     indices = _listed([(Index(split.index),) for split in splits])
     sizes = _listed([(Number(split.size),) for split in splits])
     before, after = _MEANINGS[node.kind]
-    return (before, *indices, ", the workers along ", *sizes, f", {after}; then all have the result")
+    rounds = " and their rounds" if any(split.rounds > 1 for split in splits) else ""
+    return (before, *indices, ", the workers along ", *sizes, f"{rounds}, {after}; then all have the result")
 
 
 def _symbol(derived: DerivedGraph, name: str) -> Formula:

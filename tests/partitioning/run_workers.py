@@ -39,6 +39,10 @@ class Counted:
         self.notes.append(("all-reduce", receive.nbytes if send is MPI.IN_PLACE else send.nbytes))
         return self.comm.Iallreduce(send, receive, operation)
 
+    def Isend(self, send: Any, target: int, tag: int) -> Any:
+        self.notes.append(("send", send.nbytes))
+        return self.comm.Isend(send, target, tag)
+
     def Allgather(self, send: Any, receive: Any) -> None:
         self.notes.append(("all-gather", send.nbytes))
         self.comm.Allgather(send, receive)
@@ -61,7 +65,7 @@ def run(folder: Path, name: str) -> dict[str, Any]:
     with np.load(folder / f"{name}.npz") as file:
         given = {key: file[key] for key in file}
     kernel, notes = load(folder / f"{name}.py"), list[tuple[str, int]]()
-    workers = kernel.connect(Counted(MPI.COMM_WORLD, notes))
+    kernel.connect(Counted(MPI.COMM_WORLD, notes))
     params = kernel.shard({key[2:]: value for key, value in given.items() if key[:2] == "p_"})
     inputs = kernel.shard({key[2:]: value for key, value in given.items() if key[:2] == "i_"})
     hyper = {key[2:]: float(value) for key, value in given.items() if key[:2] == "h_"}
@@ -79,7 +83,7 @@ def run(folder: Path, name: str) -> dict[str, Any]:
     repeated = loss == again and all(np.array_equal(first[key], value) for key, value in gradients.items())
     wholes = kernel.gather(first)
     outputs = kernel.gather(kernel.predict(params, inputs, hyper=hyper))
-    if workers.rank == 0:
+    if MPI.COMM_WORLD.Get_rank() == 0:
         found = {f"g_{key}": value for key, value in wholes.items()} | {f"o_{key}": value for key, value in outputs.items()}
         np.savez(folder / f"{name}.out.npz", loss=loss, **found)
     held = sum(array.nbytes for array in (*params.values(), *inputs.values()))
