@@ -85,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument(
         "--partition", metavar="n=2,h=4", help="for workers, through MPI or (jax) on devices: the parts of each dimension"
     )
+    _stage_arguments(generate)
     _curvature_arguments(generate)
     _model_arguments(generate)
     check = command(
@@ -97,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         "--order", type=_order("1", "2"), metavar="N", default=1, help="2 checks Hessian-vector products too (default 1)"
     )
     check.add_argument("--partition", metavar="n=2,h=4", help="also compare the workers of this partition with one alone")
+    _stage_arguments(check)
     check.add_argument("--kernel", metavar="FILE", help="check this generated module instead of a fresh one")
     check.add_argument("--json", action="store_true", help="print the report as JSON")
     _model_arguments(check)
@@ -241,9 +243,20 @@ def _draw_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace a file even if somebody edited it")
 
 
+def _stage_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--stages", type=_positive, metavar="P", default=1, help="cut the layers into so many stages (default 1)")
+    parser.add_argument(
+        "--microbatches", type=_positive, metavar="M", help="in how many rounds the batch goes through the stages (default 1)"
+    )
+    parser.add_argument(
+        "--accumulate", type=_positive, metavar="K", help="in how many parts the batch is worked, gradients added up (default 1)"
+    )
+
+
 def _partition_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=_positive, metavar="N", help="how many there are (default: those of --split)")
     parser.add_argument("--split", metavar="n=2,h=4", default="", help="the parts of each dimension (default: of the batch, N)")
+    _stage_arguments(parser)
     parser.add_argument(
         "--plan", choices=("auto",), help="list all sensible ways to split over the workers, and take the first that fits --memory"
     )

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symbackprop.commands.given import COUNTS, SECONDS, amount, bytes_of, model_of, names, sizes_of
+from symbackprop.commands.given import COUNTS, SECONDS, amount, bytes_of, model_of, names, rounds_of, sizes_of
 from symbackprop.commands.output import deliver, form_of, progress_bar, rendered, write_plot
 from symbackprop.errors import UsageError
 
@@ -43,26 +43,30 @@ def partition_command(options: argparse.Namespace) -> int:
     form, wrt, splits = form_of(options), names("--wrt", options.wrt), sizes_of(options.split, "--split")
     sizes, memory = sizes_of(options.sizes), None if options.memory is None else bytes_of(options.memory)
     from symbackprop.api import derive
-    from symbackprop.partitioning import Cost, PartitionReport, best, split_over, ways, ways_sheet
+    from symbackprop.partitioning import Costs, PartitionReport, best, split_over, ways, ways_sheet
 
-    machine = machine_of(options)
+    machine, stages, rounds = machine_of(options), options.stages, rounds_of(options)
     model = model_of(options)
     more = ""
     with progress_bar(f"splitting {model.name}") as progress:
         derived = derive(model, wrt).batch
         if options.plan is not None:
-            if splits or options.workers is None:
-                raise UsageError("--plan auto finds the split: give --workers N, and no --split")
+            if splits or options.workers is None or stages > 1:
+                raise UsageError("--plan auto finds splits and stages: give --workers N, and neither --split nor --stages")
             from symbackprop.partitioning import Machine
 
-            found = ways(derived, options.workers, sizes, options.dtype, options.optimizer, machine, options.sort, progress)
-            splits = dict(best(found, memory).splits)
+            found = ways(
+                derived, options.workers, sizes, options.dtype, options.optimizer, machine, options.sort, rounds, progress
+            )
+            way = best(found, memory)
+            splits, stages, rounds = dict(way.splits), way.stages, way.rounds
             listed = ways_sheet(found, options.workers, machine or Machine(), memory)
             more = "" if form == "json" else listed.written(form)
         else:
-            splits = splits_of(model, splits, options.workers)
-        partition = split_over(derived, splits, sizes, local=options.statistics == "local")
-        report = PartitionReport(Cost(partition), sizes, options.dtype, options.optimizer, machine, memory)
+            splits = splits_of(model, splits, options.workers, stages)
+        local = options.statistics == "local"
+        partition = split_over(derived, splits, sizes, stages=stages, rounds=rounds or 1, local=local)
+        report = PartitionReport(Costs(partition), sizes, options.dtype, options.optimizer, machine, memory)
         more = report.written(form) + (f"\n{more}" if more else "")
         if options.plot is not None:
             write_plot(report.plot(), Path(options.plot), options.force)
@@ -70,19 +74,23 @@ def partition_command(options: argparse.Namespace) -> int:
     return deliver(content, form, options)
 
 
-def splits_of(model: Model, splits: dict[str, int], workers: int | None) -> dict[str, int]:
-    """The parts of each dimension: those that were asked for, or the batch in as many parts as there are workers."""
+def splits_of(model: Model, splits: dict[str, int], workers: int | None, stages: int) -> dict[str, int]:
+    """The parts of each dimension: those that were asked for, or the batch in as many parts as a stage has workers."""
     import math
 
-    if not splits and workers is None:
+    if not splits and workers is None and stages == 1:
         raise UsageError("give --workers N, or --split NAME=PARTS such as --split n=2,h=4")
-    if not splits:
+    in_stages = "" if stages == 1 else f" in {stages} stages"
+    if not splits and workers is not None:
+        if workers % stages:
+            raise UsageError(f"--workers {workers} cannot be as many in each of {stages} stages")
         if model.batch is None:
             raise UsageError(f"{model.name} has no batch dimension: --split says which of {', '.join(model.dimensions)} to split")
-        return {model.batch: workers or 1}
-    if workers not in (None, math.prod(splits.values())):
+        return {model.batch: workers // stages}
+    made = math.prod(splits.values()) * stages
+    if workers not in (None, made):
         shown = ",".join(f"{name}={parts}" for name, parts in splits.items())
-        raise UsageError(f"--workers {workers}: --split {shown} makes {math.prod(splits.values())}")
+        raise UsageError(f"--workers {workers}: --split {shown}{in_stages} makes {made}")
     return splits
 
 

@@ -106,3 +106,10 @@ def amount(flag: str, text: str, units: Mapping[str, float], example: str) -> fl
     if found is None or found[2] not in units or float(found[1]) == 0:
         raise UsageError(f"{flag} {text[:40]!r}: an amount such as {example} is needed; units: {', '.join(filter(None, units))}")
     return float(found[1]) * units[found[2]]
+
+
+def rounds_of(options: argparse.Namespace) -> int | None:
+    """In how many rounds the batch is to be worked: microbatches of stages, parts of an accumulation, or parts in microbatches."""
+    if options.microbatches is None and options.accumulate is None:
+        return None
+    return (options.microbatches or 1) * (options.accumulate or 1)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from symbackprop.commands.equations import curvature_of
-from symbackprop.commands.given import model_of, sizes_of
+from symbackprop.commands.given import model_of, rounds_of, sizes_of
 from symbackprop.commands.output import module_name, progress_bar, report_written, show, with_member
 from symbackprop.commands.status import CHECK_FAILED, DONE
 from symbackprop.errors import UsageError
@@ -20,7 +20,11 @@ def generate_command(options: argparse.Namespace) -> int:
     model, curvature = model_of(options), curvature_of(options)
     if options.order == 1 and curvature != "hessian" and not options.hessian:
         raise UsageError("--gauss-newton and --fisher are products of second derivatives: --order 2")
-    splits = None if options.partition is None else sizes_of(options.partition, "--partition")
+    rounds, splits = rounds_of(options), None
+    if options.partition is not None or options.stages > 1 or rounds is not None:
+        splits = sizes_of(options.partition or "", "--partition")
+    if options.target == "jax" and (options.stages > 1 or rounds is not None):
+        raise UsageError("--target jax works the whole batch at once, in one stage: stages and rounds are for MPI")
     plain = options.order == 1 and not options.hessian and options.checkpoint is None
     if not plain and (splits is not None or options.target == "jax"):
         raise UsageError("--partition and --target jax are for kernels of order 1 without checkpoints")
@@ -31,7 +35,7 @@ def generate_command(options: argparse.Namespace) -> int:
         if options.target == "jax":
             source = derivation.jax_source(splits or {})
         elif splits is not None:
-            source = derivation.partition(splits).source()
+            source = derivation.partition(splits, stages=options.stages, rounds=rounds or 1).source()
         else:
             source = derivation.source(checkpoint=options.checkpoint, hessian=options.hessian)
     if options.output == "-":
@@ -58,11 +62,13 @@ def check_command(options: argparse.Namespace) -> int:
     with progress_bar(f"checking {model.name}") as progress:
         report = check(model, seed=options.seed, samples=options.samples, order=options.order, kernel=kernel, progress=progress)
         proof = None
-        if options.partition is not None:
+        rounds = rounds_of(options)
+        if options.partition is not None or rounds is not None:
             from symbackprop.api import derive
             from symbackprop.partitioning.proof import prove
 
-            proof = prove(derive(model).batch, sizes_of(options.partition, "--partition"), options.seed)
+            splits = sizes_of(options.partition or "", "--partition")
+            proof = prove(derive(model).batch, splits, options.seed, rounds or 1)
     if options.json:
         show(with_member(report.json(), "partition", proof.json() if proof else ""))
     else:

@@ -160,18 +160,48 @@ class Cost:
         return computing, sum(meeting.seconds(numbers, machine) for meeting in self.meetings)
 
 
-def step_seconds(partition: Partition, sizes: Mapping[str, int], machine: Machine, dtype: str = "float32") -> float:
-    """About how long a step takes: rounds + stages - 1 turns of the slowest stage, then what its workers have to sum.
+class Costs:
+    """What the workers of all stages cost, and a step of all of them; the numbers are those of the worker that has most of each."""
 
-    Huang et al. 2019, GPipe: Efficient Training of Giant Neural Networks Using Pipeline Parallelism. Messages between stages count
-    as work of the stage that sends them; collectives within a round as if they were after it.
-    """
-    longest = summing = 0.0
-    for stage in range(partition.stages):
-        cost = Cost(partition, stage)
-        numbers = cost.numbers(sizes, dtype)
-        computing, meeting = cost.seconds(numbers, machine)
-        messages = sum(transfer.times for transfer, _ in transferred(partition) if transfer.source == stage)
-        passing = messages * machine.latency + use.value_at(cost.passed_on, numbers) / machine.bandwidth
-        longest, summing = max(longest, computing + passing), max(summing, meeting)
-    return longest * (partition.rounds + partition.stages - 1) / partition.rounds + summing
+    def __init__(self, partition: Partition) -> None:
+        self.partition = partition
+        self.stages = tuple(Cost(partition, stage) for stage in range(partition.stages))
+
+    def numbers(self, sizes: Mapping[str, int], dtype: str = "float32") -> dict[sympy.Symbol, int]:
+        """Return the number of every dimension, see `Cost.numbers`."""
+        return self.stages[0].numbers(sizes, dtype)
+
+    def memory(self, numbers: Numbers, optimizer: str = "sgd") -> int:
+        """The peak of training, in bytes."""
+        return max(cost.memory(numbers, optimizer) for cost in self.stages)
+
+    def multiply_adds(self, numbers: Numbers) -> int:
+        """The multiply-adds of a step."""
+        return max(use.value_at(cost.multiply_adds, numbers) for cost in self.stages)
+
+    def sent(self, numbers: Numbers) -> int:
+        """The bytes that a worker sends in a step: in rings, and to the next stages."""
+        return max(cost.sent(numbers) + use.value_at(cost.passed_on, numbers) for cost in self.stages)
+
+    @property
+    def bubble(self) -> sympy.Rational:
+        """The part of a step in which a stage waits: (p - 1)/(m + p - 1) for p stages and m rounds of equal length.
+
+        Huang et al. 2019, GPipe: Efficient Training of Giant Neural Networks Using Pipeline Parallelism.
+        """
+        stages, rounds = self.partition.stages, self.partition.rounds
+        return sympy.Rational(stages - 1, rounds + stages - 1)
+
+    def seconds(self, numbers: Numbers, machine: Machine) -> tuple[float, float]:
+        """About how long workers compute, pass on and wait for one another's turns, and how long they are in collectives.
+
+        There are rounds + stages - 1 turns of the slowest stage; messages to other stages count as work of the stage that sends
+        them, collectives within a round as if they were after it.
+        """
+        longest = summing = 0.0
+        for stage, cost in enumerate(self.stages):
+            computing, meeting = cost.seconds(numbers, machine)
+            messages = sum(transfer.times for transfer, _ in transferred(self.partition) if transfer.source == stage)
+            passing = messages * machine.latency + use.value_at(cost.passed_on, numbers) / machine.bandwidth
+            longest, summing = max(longest, computing + passing), max(summing, meeting)
+        return longest / float(1 - self.bubble), summing

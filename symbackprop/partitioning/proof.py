@@ -33,6 +33,7 @@ class Proof:
     """How far the workers' values are from those of one alone, by the names of the equations, at some sizes."""
 
     splits: Mapping[str, int]
+    rounds: int
     sizes: Sizes
     errors: Mapping[str, float]
 
@@ -49,7 +50,8 @@ class Proof:
     @property
     def summary(self) -> str:
         """One line for a person."""
-        shown = ", ".join(f"{name}={parts}" for name, parts in self.splits.items())
+        parts = [f"{name}={parts}" for name, parts in self.splits.items()]
+        shown = ", ".join([*parts, *([f"{self.rounds} rounds"] if self.rounds > 1 else [])]) or "nothing"
         sizes = " ".join(f"{name}={size}" for name, size in self.sizes.items())
         verdict = "ok" if self.ok else "FAILED"
         return (
@@ -60,17 +62,21 @@ class Proof:
 
     def json(self) -> str:
         """The proof for programs."""
-        return json.dumps({"splits": self.splits, "sizes": self.sizes, "errors": self.errors, "ok": self.ok}, ensure_ascii=False)
+        found = {"splits": self.splits, "rounds": self.rounds, "sizes": self.sizes, "errors": self.errors, "ok": self.ok}
+        return json.dumps(found, ensure_ascii=False)
 
 
-def prove(derived: DerivedGraph, splits: Mapping[str, int], seed: int = 0) -> Proof:
+def prove(derived: DerivedGraph, splits: Mapping[str, int], seed: int = 0, rounds: int = 1) -> Proof:
     """Compare a partition of a derivation over the batch with the whole at random sizes, uneven ones if they can be had.
+
+    With ``rounds``, the batch is worked in so many parts by each worker; stages change no value.
 
     Raises UsageError where no sizes are found at which every worker holds something.
     """
     rng = np.random.default_rng(seed)
     make_mesh(derived.model, splits, splits)
-    sizes = sizes_for(derived, splits, rng)
+    virtual = split_over(derived, splits, splits, rounds=rounds).mesh.in_space
+    sizes = sizes_for(derived, {split.name: split.parts for split in virtual.splits}, rng)
     values: dict[str, Array] = {}
     for declaration in derived.graph.declarations:
         shape = tuple(size_value(size, sizes) for size in declaration.shape)
@@ -80,13 +86,13 @@ def prove(derived: DerivedGraph, splits: Mapping[str, int], seed: int = 0) -> Pr
             signs = 1 if declaration.kind == "hyper" else rng.choice([-1, 1], shape)
             values[declaration.name] = signs * rng.uniform(0.25, 1, shape)
     whole = evaluate(derived.graph, values, sizes)
-    partition = split_over(derived, splits, sizes)
+    partition = split_over(derived, splits, sizes, rounds=rounds)
     parts = simulate(partition, values, sizes)
     errors = {
-        name: difference(assembled([part[name] for part in parts], partition.layouts[name], partition.mesh), value)
+        name: difference(assembled([part[name] for part in parts], partition.layouts[name], virtual), value)
         for name, value in whole.items()
     }
-    return Proof(splits, sizes, errors)
+    return Proof(splits, rounds, sizes, errors)
 
 
 def difference(found: Array, wanted: Array) -> float:

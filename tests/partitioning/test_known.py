@@ -14,7 +14,7 @@ from symbackprop.errors import UsageError
 from symbackprop.footprint import memory_use as use
 from symbackprop.graph.sizes import dimension
 from symbackprop.models import builtin_names
-from symbackprop.partitioning import Cost, Machine, best, split_over, ways
+from symbackprop.partitioning import Cost, Costs, Machine, best, split_over, ways
 from symbackprop.partitioning.proof import TOLERANCE, difference, prove
 from symbackprop.partitioning.simulate import simulate
 
@@ -186,6 +186,35 @@ def test_local_statistics_change_nothing_where_there_are_none() -> None:
         assert difference(one["∂J/∂W1"], other["∂J/∂W1"]) <= TOLERANCE
 
 
+# ---------------------------------------------------------------- stages and rounds
+
+
+@pytest.mark.parametrize(("stages", "rounds"), [(1, 1), (2, 1), (2, 4), (3, 8), (3, 32)])
+def test_the_bubble_of_a_pipeline_is_the_known_one(stages: int, rounds: int) -> None:
+    """Huang et al. 2019, GPipe: (p - 1)/(m + p - 1) of a step; so m rounds of equal length take as long as m + p - 1."""
+    costs = Costs(split_over(derived(SAME_WIDTH), {}, {"n": 64}, stages=stages, rounds=rounds))
+    assert costs.bubble == sympy.Rational(stages - 1, rounds + stages - 1)
+    numbers, machine = costs.numbers({"n": 64}), Machine(bandwidth=1e30, latency=0)
+    computing, _ = costs.seconds(numbers, machine)
+    slowest = 2 * costs.multiply_adds(numbers) / machine.flops
+    assert computing == pytest.approx(slowest / rounds * (rounds + stages - 1))
+
+
+@pytest.mark.parametrize("rounds", [2, 3, 4])
+@pytest.mark.parametrize("name", [name for name in builtin_names() if builtin(name).batch])
+def test_gradient_accumulation_gives_those_of_the_whole_batch(name: str, rounds: int) -> None:
+    proof = prove(derive(builtin(name)).batch, {}, rounds=rounds)
+    assert proof.worst <= TOLERANCE and proof.sizes[builtin(name).batch or ""] >= rounds, proof.summary
+
+
+def test_accumulation_lowers_memory_and_changes_no_arithmetic() -> None:
+    whole = derive(builtin("mlp_classifier")).batch
+    one, eight = (Costs(split_over(whole, {}, {"n": 4096}, rounds=rounds)) for rounds in (1, 8))
+    numbers = [costs.numbers({"n": 4096}) for costs in (one, eight)]
+    assert eight.memory(numbers[1]) < 0.7 * one.memory(numbers[0])
+    assert eight.multiply_adds(numbers[1]) == pytest.approx(one.multiply_adds(numbers[0]), rel=0.01)
+
+
 # ---------------------------------------------------------------- plans
 
 
@@ -196,8 +225,8 @@ def test_every_way_is_proved_and_sorted() -> None:
         key = [(way.seconds if order == "time" else way.memory) for way in found]
         assert key == sorted(key) and len({way.name for way in found}) == len(found) > 8
     for way in found:
-        assert np.prod(list(way.splits.values())) == 4
-        assert prove(whole, way.splits).worst <= TOLERANCE
+        assert np.prod(list(way.splits.values())) * way.stages == 4
+        assert prove(whole, way.splits, rounds=way.rounds).worst <= TOLERANCE
 
 
 def test_the_first_way_that_fits_is_taken_and_none_is_said() -> None:
