@@ -21,6 +21,8 @@ _TAKEN = frozenset(
         "math",
         "os",
         "sys",
+        "time",
+        "traceback",
         "MPI",
         "connect",
         "gather",

@@ -75,7 +75,8 @@ def prove(derived: DerivedGraph, splits: Mapping[str, int], seed: int = 0, round
     """
     rng = np.random.default_rng(seed)
     make_mesh(derived.model, splits, splits)
-    virtual = split_over(derived, splits, splits, rounds=rounds).mesh.in_space
+    enough = {name: rounds * splits.get(name, 1) for name in {**splits, derived.model.batch or "": 1}}
+    virtual = split_over(derived, splits, enough, rounds=rounds).mesh.in_space
     sizes = sizes_for(derived, {split.name: split.parts for split in virtual.splits}, rng)
     values: dict[str, Array] = {}
     for declaration in derived.graph.declarations:

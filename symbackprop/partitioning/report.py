@@ -141,8 +141,8 @@ class PartitionReport:
         for transfer, size in transferred(self.partition):
             ends = f"{transfer.source + 1} to {transfer.target + 1}"
             times = f"{transfer.times} × " if transfer.times > 1 else ""
-            count = self._number(size)
-            rows.append([f"{times}send", f"stages {ends}", transfer.value, "2", count, count, *([""] if timed else [])])
+            passed = self._number(size)
+            rows.append([f"{times}send", f"stages {ends}", transfer.value, "2", passed, passed, *([""] if timed else [])])
             sums = [total + size for total in sums]
         rows.append(["total", "", "", "", *[self._number(total) for total in sums], *([""] if timed else [])])
         return Table("Where workers meet", rows, left=(0, 1, 2), sums=1)
