@@ -24,7 +24,10 @@ from symbackprop.partitioning.simulate import assembled, simulate
 TOLERANCE = 1e-13
 """The largest difference, relative to the largest entry of a value or to 1."""
 
-ATTEMPTS, ENOUGH = 4000, 12
+CHEAP = 20_000
+"""Products in one node below which sizes are as good as others."""
+
+ATTEMPTS, ENOUGH = 4000, 24
 """Choices of sizes that are tried at most, and of which so many are enough to choose from."""
 
 
@@ -120,7 +123,7 @@ def sizes_for(derived: DerivedGraph, splits: Mapping[str, int], rng: np.random.G
         if dimensions.allows(sizes):
             even = sum(sizes[name] % parts == 0 for name, parts in splits.items())
             ones = sum(size == 1 for size in sizes.values())  # they hide mistakes
-            found.append((even, ones, dimensions.cost(sizes), sizes))
+            found.append((max(dimensions.cost(sizes), CHEAP), even, ones, sizes))
             if len(found) == ENOUGH:
                 break
     if not found:
