@@ -9,6 +9,7 @@ from math import ceil, log2
 
 import sympy
 
+from symbackprop.errors import SizeError
 from symbackprop.footprint import Footprint
 from symbackprop.footprint import memory_use as use
 from symbackprop.graph.sizes import Size, dimension
@@ -130,11 +131,13 @@ class Cost:
         dimensions = self.partition.derived.model.dimensions
         known = {name: size for name, size in dimensions.items() if size is not None and name not in own} | {**sizes}
         mesh.refuse_empty(known)
-        missing = [split.name for split in mesh.splits if split.name not in known]
-        local = {} if missing else mesh.sizes(rank, known)
-        parts = {name: local[name] for split in mesh.splits for name in (split.part, split.held) if name in local}
+        missing = [name for name in dimensions if name not in known and name not in own]
+        if missing:
+            raise SizeError(f"no size is given for {', '.join(missing)}")
+        local = mesh.sizes(rank, known)
+        parts = {name: local[name] for split in mesh.splits for name in (split.part, split.held)}
         found = self.footprint.numbers({**sizes, **parts}, dtype)
-        return {**found, **{dimension(split.first): local[split.first] for split in mesh.splits if split.first in local}}
+        return {**found, **{dimension(split.first): local[split.first] for split in mesh.splits}}
 
     def memory(self, numbers: Numbers, optimizer: str = "sgd") -> int:
         """The peak of training of a worker, in bytes: its parameters and the optimizer's copies, its inputs, its workspace."""

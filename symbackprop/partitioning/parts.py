@@ -99,6 +99,10 @@ def split_over(
         raise UsageError(f"{rounds} rounds: the batch is worked in 1 round or more")
     turns = {_batch(derived, splits): rounds} if rounds > 1 else {}
     mesh = make_mesh(derived.model, {**splits, **{name: splits.get(name, 1) for name in turns}}, sizes, turns)
+    axes = {size for tensor in (*derived.graph.declarations, *(e.node for e in derived.graph.equations)) for size in tensor.shape}
+    for split in mesh.splits:
+        if split.size not in axes:
+            raise UsageError(f"{split.name} cannot be split: it is the size of no axis of a tensor")
     known = {**{name: size for name, size in derived.model.dimensions.items() if size is not None}, **sizes}
     own = _own_statistics(derived, mesh) if local else None
     splitter = Splitter(derived.graph, Mesh(tuple(split for split in mesh.splits if split is not own)), known)
