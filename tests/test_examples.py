@@ -23,7 +23,8 @@ def run(name: str, *flags: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_example_is_run() -> None:
-    assert {*SIZES, "truncated_newton_digits.py", "make_tour.py"} == set(EXAMPLES)  # the last in tests/test_notebook.py
+    elsewhere = {"make_tour.py", "train_digits_mpi.py"}  # in tests/test_notebook.py and tests/partitioning/test_mpi.py
+    assert {*SIZES, "truncated_newton_digits.py", *elsewhere} == set(EXAMPLES)
 
 
 def test_truncated_newton_goes_down_on_generated_products(tmp_path: Path) -> None:
