@@ -55,17 +55,20 @@ class Workspace:
         n_n = self.sizes.setdefault('n', 1)
         n_t = self.sizes.setdefault('t', 1)
         _refuse_beyond_memory(
-            dtype.itemsize * (2 * n_n * (n_t) ** 2 + 3 * n_d * n_m + 4 * n_d * n_n * n_t + n_n * n_t)
+            dtype.itemsize * (2 * n_n * (n_t) ** 2 + 3 * n_d * n_m + 4 * n_d * n_n * n_t + n_n * n_t) + 8 * (n_n
+            * n_t)
         )
         self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
         self.mask = np.broadcast_to(((-1) * np.arange(n_t)[None, :] + np.arange(n_t)[:, None]) >= 0, (n_t, n_t,))
-        self.unmasked = ~self.mask
+        self.limit = np.where(self.mask, np.nan, -np.inf).astype(dtype)
+        self.starts = (n_t) * np.arange((n_n) * (n_t)).reshape(n_n, n_t)
         self.ones = np.full((n_t,), 1.0, dtype)
         self.lowest = np.finfo(dtype).min
         self.Q = np.empty((n_n, n_t, n_d), dtype)
         self.K = np.empty((n_n, n_t, n_d), dtype)
         self.V = np.empty((n_n, n_t, n_d), dtype)
         self.S = np.empty((n_n, n_t, n_t), dtype)
+        self.P_part_3 = np.empty((n_n, n_t), np.intp)
         self.P_part_2 = np.empty((n_n, n_t), dtype)
         self.O = np.empty((n_n, n_t, n_d), dtype)
         self.d_P = np.empty((n_n, n_t, n_t), dtype)
@@ -186,10 +189,9 @@ def predict(params, inputs, workspace=None, hyper={}, functions={}):
         S = _stacked_matmul(Q, K.transpose(0, 2, 1), w.S)
         S *= (1.0 / math.sqrt(n_d))
         # M[k, i, j] = where(i ≥ j, S[k, i, j], −∞)
-        M = S
-        np.copyto(M, -math.inf, where=w.unmasked)
+        M = np.fmin(S, w.limit, out=w.S)
         # P[i, j, k] = exp(M[i, j, k] − logsumexp[l](M[i, j, l]))
-        P_part_2 = np.maximum.reduce(M, axis=2, out=w.P_part_2)
+        P_part_2 = _row_max(M, w.P_part_3, w.starts, w.P_part_2)
         P_part_2 = np.maximum(P_part_2, w.lowest, out=w.P_part_2)
         M -= P_part_2[:, :, None]
         P = M
@@ -228,10 +230,9 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         S = _stacked_matmul(Q, K.transpose(0, 2, 1), w.S)
         S *= (1.0 / math.sqrt(n_d))
         # M[k, i, j] = where(i ≥ j, S[k, i, j], −∞)
-        M = S
-        np.copyto(M, -math.inf, where=w.unmasked)
+        M = np.fmin(S, w.limit, out=w.S)
         # P[i, j, k] = exp(M[i, j, k] − logsumexp[l](M[i, j, l]))
-        P_part_2 = np.maximum.reduce(M, axis=2, out=w.P_part_2)
+        P_part_2 = _row_max(M, w.P_part_3, w.starts, w.P_part_2)
         P_part_2 = np.maximum(P_part_2, w.lowest, out=w.P_part_2)
         M -= P_part_2[:, :, None]
         P = M
@@ -275,10 +276,9 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         S = _stacked_matmul(Q, K.transpose(0, 2, 1), w.S)
         S *= (1.0 / math.sqrt(n_d))
         # M[k, i, j] = where(i ≥ j, S[k, i, j], −∞)
-        M = S
-        np.copyto(M, -math.inf, where=w.unmasked)
+        M = np.fmin(S, w.limit, out=w.S)
         # P[i, j, k] = exp(M[i, j, k] − logsumexp[l](M[i, j, l]))
-        P_part_2 = np.maximum.reduce(M, axis=2, out=w.P_part_2)
+        P_part_2 = _row_max(M, w.P_part_3, w.starts, w.P_part_2)
         P_part_2 = np.maximum(P_part_2, w.lowest, out=w.P_part_2)
         M -= P_part_2[:, :, None]
         P = M
@@ -377,6 +377,15 @@ def _tile(a, b):
     return _even(rows, min(largest // width, 64)), width
 
 
+def _row_max(array, places, starts, out):
+    """The largest entry of each row, by its place among all; ``places`` and ``starts`` (of the rows) are as long or longer."""
+    count = out.size
+    flat = places.reshape(-1)[:count]
+    array.reshape(count, -1).argmax(axis=1, out=flat)
+    flat += starts.reshape(-1)[:count]
+    return array.take(flat.reshape(out.shape), out=out, mode="clip")
+
+
 def _rows_in_tiles():
     """How many rows a product may have that is worked in tiles: any number on one thread, few on several, where it pays at all.
 
@@ -422,4 +431,4 @@ def _even(count, largest):
     """The size of nearly equal parts of a side, a multiple of 16 and about the largest at most."""
     largest = max(16, largest // 16 * 16)
     return -(-count // (16 * -(-count // largest))) * 16
-# symbackprop-seal:63b018bc8c730087
+# symbackprop-seal:142879944df1caec

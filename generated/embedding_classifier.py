@@ -56,18 +56,18 @@ class Workspace:
             n_q) + 8 * (n_n)
         )
         self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
+        self.starts = (n_q) * np.arange((n_n)).reshape(n_n)
         self.ones_2 = np.full((n_q,), 1.0, dtype)
         self.ones = np.full((n_n,), 1.0, dtype)
-        self.starts = n_q * np.arange((n_n)).reshape(n_n)
         self.lowest = np.finfo(dtype).min
         self.E = np.empty((n_n, n_t, n_m), dtype)
         self.L_part_10 = _part(self.E, (n_n,))
         self.a = np.empty((n_n, n_m), dtype)
         self.o = np.empty((n_n, n_q), dtype)
+        self.L_part_11 = np.empty((n_n,), np.intp)
         self.L_part_9 = np.empty((n_n, n_q), dtype)
         self.L_part_8 = np.empty((n_n,), dtype)
         self.L_part_7 = np.empty((n_n,), dtype)
-        self.L_part_5 = np.empty((n_n,), np.intp)
         self.d_W = np.empty((n_q, n_m), dtype)
         self.d_b = np.empty((n_q,), dtype)
         self.d_Emb = np.empty((n_v, n_m), dtype)
@@ -204,7 +204,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         o = _matmul(a, W.T, w.o)
         o += b
         # L = mean(logsumexp(O)) − sum(O ⊙ onehot(y))/n
-        L_part_10 = np.maximum.reduce(o, axis=1, out=w.L_part_10)
+        L_part_10 = _row_max(o, w.L_part_11, w.starts, w.L_part_10)
         L_part_10 = np.maximum(L_part_10, w.lowest, out=w.L_part_10)
         L_part_9 = np.subtract(o, L_part_10[:, None], out=w.L_part_9)
         L_part_9 = np.exp(L_part_9, out=w.L_part_9)
@@ -212,7 +212,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         L_part_7 = np.log(L_part_8, out=w.L_part_7)
         L_part_7 += L_part_10
         L_part_6 = np.vdot(L_part_7, w.ones)
-        L_part_5 = np.add(y, w.starts, out=w.L_part_5)
+        L_part_5 = np.add(y, w.starts, out=w.L_part_11)
         L_part_4 = o.take(L_part_5, out=w.L_part_7, mode="clip")
         L_part_3 = np.vdot(L_part_4, w.ones)
         L_part_2 = L_part_6 * (1.0 / n_n)
@@ -241,7 +241,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         o = _matmul(a, W.T, w.o)
         o += b
         # L = mean(logsumexp(O)) − sum(O ⊙ onehot(y))/n
-        L_part_10 = np.maximum.reduce(o, axis=1, out=w.L_part_10)
+        L_part_10 = _row_max(o, w.L_part_11, w.starts, w.L_part_10)
         L_part_10 = np.maximum(L_part_10, w.lowest, out=w.L_part_10)
         L_part_9 = np.subtract(o, L_part_10[:, None], out=w.L_part_9)
         L_part_9 = np.exp(L_part_9, out=w.L_part_9)
@@ -249,7 +249,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         L_part_7 = np.log(L_part_8, out=w.L_part_7)
         L_part_7 += L_part_10
         L_part_6 = np.vdot(L_part_7, w.ones)
-        L_part_5 = np.add(y, w.starts, out=w.L_part_5)
+        L_part_5 = np.add(y, w.starts, out=w.L_part_11)
         L_part_4 = o.take(L_part_5, out=w.L_part_7, mode="clip")
         L_part_3 = np.vdot(L_part_4, w.ones)
         L_part_2 = L_part_6 * (1.0 / n_n)
@@ -335,6 +335,15 @@ def _part(array, shape):
     return array.reshape(-1)[: math.prod(shape)].reshape(shape)
 
 
+def _row_max(array, places, starts, out):
+    """The largest entry of each row, by its place among all; ``places`` and ``starts`` (of the rows) are as long or longer."""
+    count = out.size
+    flat = places.reshape(-1)[:count]
+    array.reshape(count, -1).argmax(axis=1, out=flat)
+    flat += starts.reshape(-1)[:count]
+    return array.take(flat.reshape(out.shape), out=out, mode="clip")
+
+
 def _scatter_classes(source, classes, out):
     """Add up the rows of source by class."""
     out.fill(0)
@@ -387,4 +396,4 @@ def _even(count, largest):
     """The size of nearly equal parts of a side, a multiple of 16 and about the largest at most."""
     largest = max(16, largest // 16 * 16)
     return -(-count // (16 * -(-count // largest))) * 16
-# symbackprop-seal:c68ab61f2d2a2a63
+# symbackprop-seal:bf6d2b9ce005420b

@@ -62,20 +62,21 @@ class Workspace:
         n_q = self.sizes.setdefault('q', 1)
         _refuse_beyond_memory(
             dtype.itemsize * (2 * n_h1 * n_h2 + 2 * n_h1 * n_n + 2 * n_h2 * n_n + 2 * n_h2 * n_q + 4 * n_n + n_d
-            * n_h1 + n_h1 + n_h2 + n_n * n_q + n_q) + 8 * (n_n) + (n_h1 * n_n + n_h2 * n_n)
+            * n_h1 + n_h1 + n_h2 + n_n * n_q + n_q) + 8 * (2 * n_n) + (n_h1 * n_n + n_h2 * n_n)
         )
         self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
         self.zeros_2 = np.zeros(n_h1 if n_h1 >= 32 else (), dtype)
         self.zeros = np.zeros(n_h2 if n_h2 >= 32 else (), dtype)
-        self.starts = n_q * np.arange((n_n)).reshape(n_n)
+        self.starts = (n_q) * np.arange((n_n)).reshape(n_n)
         self.ones_2 = np.full((n_q,), 1.0, dtype)
         self.ones = np.full((n_n,), 1.0, dtype)
         self.lowest = np.finfo(dtype).min
         self.z1 = np.empty((n_n, n_h1), dtype)
         self.z2 = np.empty((n_n, n_h2), dtype)
         self.o = np.empty((n_n, n_q), dtype)
-        self.L_part_5 = np.empty((n_n,), np.intp)
-        self.L_part_4 = np.empty((n_n,), dtype)
+        self.L_part_6 = np.empty((n_n,), np.intp)
+        self.L_part_5 = np.empty((n_n,), dtype)
+        self.L_part_4 = np.empty((n_n,), np.intp)
         self.L_part_3 = np.empty((n_n,), dtype)
         self.L_part = np.empty((n_n,), dtype)
         self.L = np.empty((n_n,), dtype)
@@ -239,9 +240,9 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         o = _matmul(a2, W3.T, w.o)
         o += b3
         # L = logsumexp(O) − rowsum(O ⊙ onehot(y))
-        L_part_5 = np.add(y, w.starts, out=w.L_part_5)
-        L_part_4 = o.take(L_part_5, out=w.L_part_4, mode="clip")
-        L_part_3 = np.maximum.reduce(o, axis=1, out=w.L_part_3)
+        L_part_6 = np.add(y, w.starts, out=w.L_part_6)
+        L_part_5 = o.take(L_part_6, out=w.L_part_5, mode="clip")
+        L_part_3 = _row_max(o, w.L_part_4, w.starts, w.L_part_3)
         L_part_3 = np.maximum(L_part_3, w.lowest, out=w.L_part_3)
         o -= L_part_3[:, None]
         L_part_2 = o
@@ -249,7 +250,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         L_part = np.dot(L_part_2, w.ones_2, out=w.L_part)
         L = np.log(L_part, out=w.L)
         L += L_part_3
-        L -= L_part_4
+        L -= L_part_5
         # s = λ/2 (‖W1‖_F² + ‖W2‖_F² + ‖W3‖_F²)
         s_part_6 = np.vdot(W1, W1)
         s_part_5 = np.vdot(W2, W2)
@@ -293,9 +294,9 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         o = _matmul(a2, W3.T, w.o)
         o += b3
         # L = logsumexp(O) − rowsum(O ⊙ onehot(y))
-        L_part_5 = np.add(y, w.starts, out=w.L_part_5)
-        L_part_4 = o.take(L_part_5, out=w.L_part_4, mode="clip")
-        L_part_3 = np.maximum.reduce(o, axis=1, out=w.L_part_3)
+        L_part_6 = np.add(y, w.starts, out=w.L_part_6)
+        L_part_5 = o.take(L_part_6, out=w.L_part_5, mode="clip")
+        L_part_3 = _row_max(o, w.L_part_4, w.starts, w.L_part_3)
         L_part_3 = np.maximum(L_part_3, w.lowest, out=w.L_part_3)
         o -= L_part_3[:, None]
         L_part_2 = o
@@ -303,7 +304,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         L_part = np.dot(L_part_2, w.ones_2, out=w.L_part)
         L = np.log(L_part, out=w.L)
         L += L_part_3
-        L -= L_part_4
+        L -= L_part_5
         # s = λ/2 (‖W1‖_F² + ‖W2‖_F² + ‖W3‖_F²)
         s_part_6 = np.vdot(W1, W1)
         s_part_5 = np.vdot(W2, W2)
@@ -319,7 +320,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         # ∂J/∂O = (softmax(O) − onehot(y))/n
         L_part_2 /= L_part[:, None]
         d_o = L_part_2
-        d_o.reshape(-1)[L_part_5] += -1.0
+        d_o.reshape(-1)[L_part_6] += -1.0
         d_o *= (1.0 / n_n)
         # ∂J/∂W3 = (∂J/∂O)ᵀ A2 + λ W3
         d_W3 = _matmul(d_o.T, a2, w.d_W3)
@@ -439,6 +440,15 @@ def _tile(a, b):
     return _even(rows, min(largest // width, 64)), width
 
 
+def _row_max(array, places, starts, out):
+    """The largest entry of each row, by its place among all; ``places`` and ``starts`` (of the rows) are as long or longer."""
+    count = out.size
+    flat = places.reshape(-1)[:count]
+    array.reshape(count, -1).argmax(axis=1, out=flat)
+    flat += starts.reshape(-1)[:count]
+    return array.take(flat.reshape(out.shape), out=out, mode="clip")
+
+
 def _rows_in_tiles():
     """How many rows a product may have that is worked in tiles: any number on one thread, few on several, where it pays at all.
 
@@ -484,4 +494,4 @@ def _even(count, largest):
     """The size of nearly equal parts of a side, a multiple of 16 and about the largest at most."""
     largest = max(16, largest // 16 * 16)
     return -(-count // (16 * -(-count // largest))) * 16
-# symbackprop-seal:048158111815d33c
+# symbackprop-seal:5b5567fe36c51741

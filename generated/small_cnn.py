@@ -66,9 +66,9 @@ class Workspace:
         )
         self.shapes = {name: tuple(self.sizes.get(axis, axis) for axis in axes) for name, _, axes, _ in _DECLARED}
         self.zeros = np.zeros(n_f if n_f >= 32 else (), dtype)
+        self.starts = (n_q) * np.arange((n_n)).reshape(n_n)
         self.ones_3 = np.full((n_q,), 1.0, dtype)
         self.ones_2 = np.full((n_n,), 1.0, dtype)
-        self.starts = n_q * np.arange((n_n)).reshape(n_n)
         self.places = _places((((2, 1,), 0), ((2, 1,), 0),), (n_p, 2, n_p, 2,), (n_s - n_k + 1, n_s - n_k + 1,))
         self.ones = np.full((n_n * (n_s - n_k + 1) ** 2,), 1.0, dtype)
         self.lowest = np.finfo(dtype).min
@@ -77,11 +77,11 @@ class Workspace:
         self.P = np.empty((n_n, n_p, n_p, n_f), dtype)
         self.o_part = np.empty((n_p, n_p, n_f, n_q), dtype)
         self.o = np.empty((n_n, n_q), dtype)
+        self.L_part_11 = np.empty((n_n,), np.intp)
         self.L_part_10 = np.empty((n_n,), dtype)
         self.L_part_9 = np.empty((n_n, n_q), dtype)
         self.L_part_8 = np.empty((n_n,), dtype)
         self.L_part_7 = np.empty((n_n,), dtype)
-        self.L_part_5 = np.empty((n_n,), np.intp)
         self.d_W = np.empty((n_q, n_p, n_p, n_f), dtype)
         self.d_b2 = np.empty((n_q,), dtype)
         self.d_P = np.empty((n_n, n_p, n_p, n_f), dtype)
@@ -254,7 +254,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         o = _matmul(P.reshape(n_n, n_p * n_p * n_f), o_part.reshape(n_p * n_p * n_f, n_q), w.o)
         o += b2
         # L = mean(logsumexp(O)) − sum(O ⊙ onehot(y))/n
-        L_part_10 = np.maximum.reduce(o, axis=1, out=w.L_part_10)
+        L_part_10 = _row_max(o, w.L_part_11, w.starts, w.L_part_10)
         L_part_10 = np.maximum(L_part_10, w.lowest, out=w.L_part_10)
         L_part_9 = np.subtract(o, L_part_10[:, None], out=w.L_part_9)
         L_part_9 = np.exp(L_part_9, out=w.L_part_9)
@@ -262,7 +262,7 @@ def loss(params, inputs, hyper={}, workspace=None, functions={}):
         L_part_7 = np.log(L_part_8, out=w.L_part_7)
         L_part_7 += L_part_10
         L_part_6 = np.vdot(L_part_7, w.ones_2)
-        L_part_5 = np.add(y, w.starts, out=w.L_part_5)
+        L_part_5 = np.add(y, w.starts, out=w.L_part_11)
         L_part_4 = o.take(L_part_5, out=w.L_part_10, mode="clip")
         L_part_3 = np.vdot(L_part_4, w.ones_2)
         L_part_2 = L_part_6 * (1.0 / n_n)
@@ -306,7 +306,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         o = _matmul(P.reshape(n_n, n_p * n_p * n_f), o_part.reshape(n_p * n_p * n_f, n_q), w.o)
         o += b2
         # L = mean(logsumexp(O)) − sum(O ⊙ onehot(y))/n
-        L_part_10 = np.maximum.reduce(o, axis=1, out=w.L_part_10)
+        L_part_10 = _row_max(o, w.L_part_11, w.starts, w.L_part_10)
         L_part_10 = np.maximum(L_part_10, w.lowest, out=w.L_part_10)
         L_part_9 = np.subtract(o, L_part_10[:, None], out=w.L_part_9)
         L_part_9 = np.exp(L_part_9, out=w.L_part_9)
@@ -314,7 +314,7 @@ def loss_and_grad(params, inputs, workspace=None, hyper={}, functions={}):
         L_part_7 = np.log(L_part_8, out=w.L_part_7)
         L_part_7 += L_part_10
         L_part_6 = np.vdot(L_part_7, w.ones_2)
-        L_part_5 = np.add(y, w.starts, out=w.L_part_5)
+        L_part_5 = np.add(y, w.starts, out=w.L_part_11)
         L_part_4 = o.take(L_part_5, out=w.L_part_10, mode="clip")
         L_part_3 = np.vdot(L_part_4, w.ones_2)
         L_part_2 = L_part_6 * (1.0 / n_n)
@@ -424,6 +424,15 @@ def _over_windows(function, windows, axes, out):
     return out
 
 
+def _row_max(array, places, starts, out):
+    """The largest entry of each row, by its place among all; ``places`` and ``starts`` (of the rows) are as long or longer."""
+    count = out.size
+    flat = places.reshape(-1)[:count]
+    array.reshape(count, -1).argmax(axis=1, out=flat)
+    flat += starts.reshape(-1)[:count]
+    return array.take(flat.reshape(out.shape), out=out, mode="clip")
+
+
 def _places(steps, source, target):
     """Where entries go in out[offset + sum of step * i] += source[i], for each target axis of its own: pairs of indices.
 
@@ -525,4 +534,4 @@ def _window(array, windows):
         padded = np.pad(array, pads)
         return _window(padded, [w and (w[0], w[1] + pad[0]) for w, pad in zip(windows, pads)])
     return np.lib.stride_tricks.as_strided(array[tuple(starts)], shape, strides, writeable=False)
-# symbackprop-seal:1f94ad5d72ef6475
+# symbackprop-seal:3fd6783aa314ba41

@@ -49,7 +49,7 @@ def _constant_at(op: Operation, numbers: Mapping[sympy.Symbol, int]) -> int:
 
 def constant_size(op: Operation) -> sympy.Expr:
     """The bytes of an array that depends on sizes alone, as a polynomial: that of rows of zeros that are not short."""
-    if op.kind in ("zero_row", "fill", "coordinate"):
+    if op.kind in ("zero_row", "fill", "coordinate", "limit"):
         return FLOAT_BYTES * sympy.Mul(*op.shape)
     if op.kind == "row_starts":
         return INTEGER_BYTES * sympy.Mul(*op.shape)

@@ -34,7 +34,7 @@ def multiply_adds(operation: Operation) -> Size:
 
 def entry_operations(operation: Operation) -> Size:
     """The entries that an operation works one by one: those of its result, or where it reduces, of its operand."""
-    if operation.kind in ("sum", "max", "sum_window", "max_window", "norm"):
+    if operation.kind in ("sum", "max", "row_max", "sum_window", "max_window", "norm"):
         return sympy.Mul(*operation.operands[0].shape)
     if operation.kind in ELEMENTWISE | {"open_function"} and operation.storage != "constant":
         return sympy.Mul(*operation.shape)

@@ -54,9 +54,13 @@ class Constants:
         if operation.kind == "row_starts":
             count = self.numbers.size(operation.details["count"])
             rows = [self.numbers.size(size) for size in operation.shape]
-            return f"{count} * np.arange({' * '.join(f'({size})' for size in rows)}).reshape({', '.join(rows)})"
+            return f"({count}) * np.arange({' * '.join(f'({size})' for size in rows)}).reshape({', '.join(rows)})"
         if operation.kind == "places":
             return self._places(operation)
+        if operation.kind == "limit":
+            number = "np.inf" if operation.details["number"] is sympy.oo else "-np.inf"
+            choices = (number, "np.nan") if operation.details["where"] else ("np.nan", number)
+            return f"np.where({owner}.{self.variables.of(operation.operands[0])}, {', '.join(choices)}).astype(dtype)"
         if operation.kind == "logical_not":
             return f"~{owner}.{self.variables.of(operation.operands[0].base)}"
         if operation.kind == "coordinate":

@@ -259,9 +259,28 @@ class PointwiseLowering:
             holds = self.lowering.ufunc("greater", (holds, half), holds.shape, "bool")
         if not node.shape:
             return self.lowering.add("choose", (holds, self.aligned(node, yes), self.aligned(node, no)), (), "scalar")
+        limited = self._limited(node, holds, yes, no)
+        if limited is not None:
+            return limited
         if self._spans(node, yes):
             holds, yes, no = self._negated(holds), no, yes
         return self.lowering.ufunc("replace", (self.aligned(node, no), self.aligned(node, yes), holds), node.shape)
+
+    def _limited(self, node: Pointwise, holds: Operation, yes: sympy.Expr, no: sympy.Expr) -> Operation | None:
+        """An infinite number where a constant mask says so, as a limit: one pass that NumPy vectorises, unlike a masked copy.
+
+        The limit is that number or NaN, which fmin and fmax take no notice of.
+        """
+        kept, number = (no, yes) if yes in (sympy.oo, sympy.S.NegativeInfinity) else (yes, no)
+        mask = holds.base
+        if number not in (sympy.oo, sympy.S.NegativeInfinity) or mask.kind != "indicator" or mask.storage != "constant":
+            return None
+        if not self._spans(node, kept) or holds.kind not in ("indicator", "align"):
+            return None
+        limit = self.lowering.add("limit", (mask,), mask.shape, "constant", number=number, where=number is yes)
+        seen = self.lowering.view(limit, holds.details["labels"], holds.rank) if holds is not mask else limit
+        function = "fmin" if number is sympy.S.NegativeInfinity else "fmax"
+        return self.lowering.ufunc(function, (self.aligned(node, kept), seen), node.shape)
 
     def _negated(self, holds: Operation) -> Operation:
         """The negation of a condition; that of a constant is a constant too, seen over the same axes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from symbackprop.graph.nodes import Labels, Pointwise, Reduction, argument
+from symbackprop.graph.sizes import Shape
 from symbackprop.kernels.layout import as_it_lies, memory_order
 from symbackprop.kernels.operations import Operation
 
@@ -38,10 +39,10 @@ class ReductionLowering:
             if node.kind == "norm":
                 scratch = self.lowering.add("scratch", (), inner.shape, "buffer", of=operand)
                 result = self.lowering.add("norm", (inner, scratch), shape, "buffer", axes=axes)
+            elif shape and "window" in _kinds(inner):
+                result = self.lowering.add("max_window", (inner,), shape, "buffer", axes=axes)
             else:
-                result = self.lowering.add(
-                    "max_window" if shape and "window" in _kinds(inner) else "max", (inner,), shape, "buffer", axes=axes
-                )
+                result = self._largest(inner, axes, shape)
         return result if kept == tuple(sorted(kept)) else self.lowering.view(result, kept, node.rank)
 
     def _exponentials(self, node: Reduction) -> tuple[Operation, Operation, Operation, Labels]:
@@ -54,7 +55,7 @@ class ReductionLowering:
         shift = self.lowering.ufunc(
             "maximum",
             (
-                self.lowering.add("max", (inner,), shape, "buffer", axes=axes),
+                self._largest(inner, axes, shape),
                 self.lowering.add("lowest", (), (), "scalar"),
             ),
             shape,
@@ -63,6 +64,14 @@ class ReductionLowering:
         exponential = self.lowering.ufunc("exp", (centred,), inner.shape)
         total = self.lowering.total(exponential, axes)
         return exponential, total, shift, tuple(labels[position] for position in places)
+
+    def _largest(self, inner: Operation, axes: tuple[int, ...], shape: Shape) -> Operation:
+        """The largest entries along some axes; those of rows by their places, which NumPy finds several times as fast."""
+        if axes == (inner.rank - 1,) and shape and inner.storage in ("buffer", "given") and inner.dtype == "float":
+            starts = self.lowering.add("row_starts", (), shape, "constant", "int", count=inner.shape[-1])
+            places = self.lowering.add("scratch", (), shape, "buffer", "int", of=inner)
+            return self.lowering.add("row_max", (inner, places, starts), shape, "buffer", axes=axes)
+        return self.lowering.add("max", (inner,), shape, "buffer", axes=axes)
 
     def softmax(self, node: Pointwise) -> Operation | None:
         """exp(x - logsumexp(x)) is exp(x - m) over the sum of those, which the logsumexp has computed."""

@@ -18,11 +18,11 @@ CACHE = 512 * 1024
 
 ELEMENTWISE = frozenset(
     "add subtract multiply divide negative square sqrt exp log sin cos tan sinh cosh tanh arctan abs sign sigmoid softplus relu "
-    "maximum power greater greater_equal equal logical_not replace guarded erf copy".split()
+    "maximum fmin fmax power greater greater_equal equal logical_not replace guarded erf copy".split()
 )
 """Operations that work entry by entry."""
 
-ROW_REDUCTIONS = frozenset(("sum_last", "sum", "max", "vecdot", "einsum"))
+ROW_REDUCTIONS = frozenset(("sum_last", "sum", "max", "row_max", "vecdot", "einsum"))
 ACCUMULATED = frozenset(("sum_first", "sum", "dot", "einsum"))
 
 
@@ -123,7 +123,8 @@ class _Group:
         if length is None or not (is_row_wise(operation, length) or accumulates(operation, length)):
             return False
         whole = [operand.base for operand in operation.operands if not reads_rows(operation, operand, length)]
-        if any(base in self.operations or (base.storage == "buffer" and base.shape[:1] == (length,)) for base in whole):
+        written = [base for base in whole if base.storage == "buffer" and base.kind != "scratch"]
+        if any(base in self.operations for base in whole) or any(base.shape[:1] == (length,) for base in written):
             return False  # what a loop writes row by row is there as a whole only after it
         self.length = length
         if not is_row_wise(operation, length):
@@ -198,7 +199,7 @@ def reads_rows(operation: Operation, operand: Operation, length: Size) -> bool:
     """
     if operation.kind in ELEMENTWISE:
         return operand.rank == operation.rank and has_rows(operand, length)
-    if operation.kind == "sum_last":
+    if operation.kind in ("sum_last", "row_max"):
         return operand is operation.operands[0]
     return has_rows(operand, length)
 

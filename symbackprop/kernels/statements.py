@@ -27,7 +27,7 @@ _INFIX = {
 _IN_PLACE_INFIX = ("add", "subtract", "multiply", "divide")
 _NUMPY = {"relu": "maximum", "softplus": "logaddexp"}
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-HELPERS = frozenset("sigmoid erf norm scatter_classes scatter_windows window cofactor pick matmul".split())
+HELPERS = frozenset("sigmoid erf norm row_max scatter_classes scatter_windows window cofactor pick matmul".split())
 """Operations that need a function of the module besides NumPy's, in a template of their name."""
 
 
@@ -233,6 +233,11 @@ class Statements:
 
     def _write_max(self, operation: Operation, name: str) -> list[str]:
         return self._reduced("maximum", operation, name)
+
+    def _write_row_max(self, operation: Operation, name: str) -> list[str]:
+        rows, places, starts = operation.operands
+        scratch = f"w.{self.variables.of_array(self.plan.array_of[places], places.shape)}"
+        return [f"{name} = _row_max({self.expression(rows)}, {scratch}, w.{self.variables.of(starts)}, {self.out(operation)})"]
 
     def _reduced(self, function: str, operation: Operation, name: str) -> list[str]:
         inner, axes = self.expression(operation.operands[0]), operation.details["axes"]

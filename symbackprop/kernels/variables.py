@@ -12,7 +12,7 @@ from symbackprop.kernels.schedule import Loop
 
 _CONSTANTS = {
     "zero_row": "zeros", "row_starts": "starts", "places": "places", "indicator": "mask", "coordinate": "positions",
-    "fill": "filled", "logical_not": "unmasked",
+    "fill": "filled", "logical_not": "unmasked", "limit": "limit",
 }  # fmt: skip
 
 
