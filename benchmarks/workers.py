@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.machine import machine
 from symbackprop import builtin, derive, parse
 from symbackprop.footprint import memory_use as use
-from symbackprop.partitioning import Cost, Machine, mpi_source, split_over
+from symbackprop.partitioning import Cost, Machine, split_over
 
 RESULTS = Path(__file__).parent / "WORKERS.md"
 ROWS, REPEATS, TURNS, TARGET = 2048, 5, 20, 1.6
@@ -95,7 +95,7 @@ def throughput() -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         derivation = derive(builtin("mlp_classifier"))
         (Path(folder) / "one.py").write_text(derivation.source(), encoding="utf-8")
-        (Path(folder) / "two.py").write_text(mpi_source(split_over(derivation.batch, {"n": 2})), encoding="utf-8")
+        (Path(folder) / "two.py").write_text(split_over(derivation.batch, {"n": 2}).source(), encoding="utf-8")
         program = Path(folder) / "program.py"
         program.write_text(PROGRAM, encoding="utf-8")
         command = [mpiexec, "-n", "2", sys.executable, str(program), folder, str(ROWS), str(REPEATS), str(TURNS)]

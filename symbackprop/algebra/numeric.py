@@ -19,7 +19,7 @@ from sympy.matrices.expressions.matexpr import MatrixElement, MatrixExpr
 
 from symbackprop.algebra.symbols import Cofactor, IndexMax
 from symbackprop.errors import SizeError, UsageError
-from symbackprop.graph.sizes import dimension
+from symbackprop.graph.sizes import is_dimension
 
 Array = np.ndarray[Any, Any]
 Environment = dict[Any, Any]
@@ -73,7 +73,7 @@ class _Walker:
         return range(self.integer(low, env), self.integer(high, env) + 1)
 
     def symbol(self, symbol: Any, env: Environment) -> Any:
-        if symbol == dimension(symbol.name):
+        if is_dimension(symbol):
             if symbol.name not in self._sizes:
                 raise SizeError(f"no size is given for {symbol.name}")
             return np.float64(self._sizes[symbol.name])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 from symbackprop.graph.sizes import Size, dimension
@@ -40,6 +40,11 @@ class Split:
         return dimension(self.part)
 
     @property
+    def all_rounds(self) -> Size:
+        """The number of positions that a worker holds, in all rounds together."""
+        return dimension(self.held)
+
+    @property
     def start(self) -> Size:
         """The first position that a worker holds, counted from 0."""
         return dimension(self.first) - 1
@@ -49,22 +54,40 @@ class Split:
 class Workers:
     """Who computes the equations of a derivation: so many workers for each split, and the layouts of tensors and values by name.
 
-    ``apart`` are values of which each worker has one of its own, such as means over its own examples.
+    ``apart`` are values of which each worker has one of its own, such as means over its own examples. There are as many workers
+    for each of the ``stages``; ``stages_of`` says in which of them (from 0) an equation is computed, or a tensor is held.
     """
 
     splits: tuple[Split, ...]
     layouts: Mapping[str, Layout]
     apart: tuple[str, ...] = ()
+    stages: int = 1
+    stages_of: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
         """How many workers there are."""
-        return prod(split.parts for split in self.splits)
+        return self.stages * prod(split.parts for split in self.splits)
 
     @property
     def indices(self) -> dict[str, str]:
         """The index that runs over the workers along a split, by its name."""
         return {split.name: split.index for split in self.splits}
+
+    @property
+    def in_rounds(self) -> Split | None:
+        """The split whose positions a worker works in several rounds, if there is one."""
+        return next((split for split in self.splits if split.rounds > 1), None)
+
+    @property
+    def rounds(self) -> int:
+        """In how many rounds a worker works what it holds."""
+        return 1 if self.in_rounds is None else self.in_rounds.rounds
+
+    def axis(self, name: str, split: Split) -> int | None:
+        """The axis along which a worker holds a part of a tensor by a split, if there is one."""
+        layout = self.layouts.get(name, ())
+        return layout.index(split.name) if split.name in layout else None
 
     def held_by(self, name: str) -> tuple[Split, ...]:
         """The splits of which a worker holds but a part of a value; none where it holds the whole."""

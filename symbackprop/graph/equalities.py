@@ -69,16 +69,13 @@ def _renaming(factor: Factor, summed: set[int]) -> tuple[int, int] | None:
 def _certain(factor: Factor, others: list[Factor], summed: set[int], sizes: Mapping[int, Size]) -> int | None:
     """The summed label that nothing but this indicator runs along, where exactly one position fulfils it."""
     node, labels = factor
-    if not isinstance(node, Indicator) or node.relation != "==":
+    if not isinstance(node, Indicator):
         return None
     for position, label in enumerate(labels):
         if label not in summed or labels.count(label) > 1 or any(label in own for _, own in others):
             continue
-        coefficient = node.condition.coeff(axis(position))
-        if coefficient not in (1, -1):
-            continue
-        wanted = sympy.expand(axis(position) - node.condition / coefficient)  # the position that fulfils it
-        if _inside(wanted, node, sizes[label]):
+        wanted = node.place(position)
+        if wanted is not None and _inside(wanted, node, sizes[label]):
             return label
     return None
 

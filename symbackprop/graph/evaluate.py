@@ -27,7 +27,7 @@ from symbackprop.graph.nodes import (
     argument,
     axis,
 )
-from symbackprop.graph.sizes import dimension, size_value
+from symbackprop.graph.sizes import is_dimension, size_value
 from symbackprop.graph.walk import topological
 
 Array = np.ndarray[Any, Any]
@@ -171,7 +171,7 @@ def scalar_value(expression: sympy.Expr, known: Mapping[sympy.Basic, Any], sizes
     for part in sympy.postorder_traversal(expression):
         if part in done:
             continue
-        if part.is_Symbol and part == dimension(part.name):
+        if is_dimension(part):
             done[part] = _number(sympy.Integer(sizes[part.name]), dtype)
         elif part.is_number:
             done[part] = _number(part, dtype)

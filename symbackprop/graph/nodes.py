@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Self, TypeAlias
 
 import sympy
 
-from symbackprop.graph.sizes import Shape, Size
+from symbackprop.graph.sizes import Shape, Size, solved
 
 Labels: TypeAlias = tuple[int, ...]
 
@@ -173,6 +173,10 @@ class Indicator(Node):
     def condition(self) -> sympy.Expr:
         """The affine condition, compared with 0."""
         return self.payload[1]
+
+    def place(self, position: int) -> sympy.Expr | None:
+        """Where an axis is, as an equality gives it by the others; None where it does not."""
+        return solved(self.condition, axis(position)) if self.relation == "==" else None
 
 
 class Coordinate(Node):

@@ -12,10 +12,18 @@ from symbackprop.errors import SizeError
 Size: TypeAlias = sympy.Expr
 Shape: TypeAlias = tuple[sympy.Expr, ...]
 
+USUAL = 64
+"""What a dimension without a default is taken to be where two ways of computing are weighed."""
+
 
 def dimension(name: str) -> sympy.Symbol:
     """Return the symbol of the dimension ``name``: the one constructor, so that equal names are equal symbols."""
     return sympy.Symbol(name, integer=True, positive=True)
+
+
+def is_dimension(symbol: sympy.Basic) -> bool:
+    """Tell whether an expression is the symbol of a dimension."""
+    return isinstance(symbol, sympy.Symbol) and symbol == dimension(symbol.name)
 
 
 def exact(value: int | sympy.Expr) -> sympy.Expr:
@@ -56,6 +64,18 @@ def size_value(size: Size, values: Mapping[str, int]) -> int:
     if not number.is_Integer or number <= 0:
         raise SizeError(f"the size {size} is {number}, which is not a positive integer")
     return int(number)
+
+
+def usual_value(size: Size, defaults: Mapping[str, int | None]) -> int:
+    """Return a size, or a number of entries, at the default sizes: to weigh ways of computing, not to allocate by."""
+    values = {symbol: sympy.Integer(defaults.get(symbol.name) or USUAL) for symbol in size.free_symbols}
+    return max(1, int(size.xreplace(values)))
+
+
+def solved(condition: sympy.Expr, symbol: sympy.Symbol) -> sympy.Expr | None:
+    """Return what ``condition = 0`` says that a symbol is; None where its coefficient is neither 1 nor -1."""
+    coefficient = condition.coeff(symbol)
+    return sympy.expand(symbol - condition / coefficient) if coefficient in (1, -1) else None
 
 
 def format_shape(shape: Shape) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import sympy
 
 from symbackprop.derivation.derived import DerivedGraph
-from symbackprop.graph.sizes import Size
+from symbackprop.graph.sizes import Size, usual_value
 from symbackprop.kernels.operations import Operation
 
 BYTES = 25 * 2**20
@@ -50,16 +50,11 @@ def with_buckets(
             continue
         groups = operation.details["groups"]
         open_.setdefault(groups, []).append(operation)
-        if sum(4 * _entries(member, sizes) for member in open_[groups]) >= BYTES:
+        if sum(4 * usual_value(sympy.Mul(*member.shape), sizes) for member in open_[groups]) >= BYTES:
             close(groups)
     for groups in list(open_):
         close(groups)
     return _scheduled(operations, buckets), buckets
-
-
-def _entries(operation: Operation, sizes: Mapping[str, int]) -> int:
-    total = sympy.Mul(*operation.shape)
-    return int(total.xreplace({s: sympy.Integer(sizes.get(s.name, 64)) for s in total.free_symbols}))
 
 
 def _scheduled(operations: Sequence[Operation], buckets: Sequence[Bucket]) -> list[Operation]:

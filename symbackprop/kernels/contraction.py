@@ -8,7 +8,7 @@ import sympy
 
 from symbackprop.graph.build import Factor, pointwise, split_product
 from symbackprop.graph.nodes import Contraction, Indicator, Labels, Leaf, Pointwise, argument, axis
-from symbackprop.graph.sizes import Size
+from symbackprop.graph.sizes import Size, is_dimension
 from symbackprop.kernels.layout import as_it_lies
 from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.products import ProductLowering, Term
@@ -26,32 +26,27 @@ class ContractionLowering:
 
     # ------------------------------------------------------------ indicators
 
-    def is_class(self, node: Indicator) -> bool:
-        """Tell whether an indicator is [last axis = classes along the other axes], counted from the first or from another one."""
-        last, along_others = axis(node.rank - 1), node.labels[:1] == (tuple(range(node.rank - 1)),)
-        if node.relation != "==" or len(node.operands) != 1 or not along_others or node.condition.coeff(last) not in (1, -1):
-            return False
-        shift = self._shift(_solved(node, node.rank - 1))
-        return shift is not None and (shift == 0 or node.rank > 1)
+    def one_hot(self, node: Indicator) -> Size | None:
+        """Return the first class of an indicator [last axis = classes along the other axes], and None for any other."""
+        if len(node.operands) != 1 or node.labels[0] != tuple(range(node.rank - 1)):
+            return None
+        first = self._first_class(node, node.rank - 1)
+        return None if first != 0 and node.rank == 1 else first
 
-    def classes(self, node: Indicator, count: Size) -> tuple[Operation, Operation | None]:
-        """Return the places of a one-hot indicator's classes along its last axis, and which are among them (None: all)."""
-        shift = self._shift(_solved(node, node.rank - 1))
-        assert shift is not None
-        return self._own_classes(self.lowering.of(node.operands[0]), shift, count)
+    def _first_class(self, node: Indicator, position: int) -> Size | None:
+        """The class that lies first along an axis which holds the classes of the operand; None where it holds no such."""
+        place = node.place(position)
+        if place is None:
+            return None
+        first = sympy.expand(argument(0) - place)
+        return first if all(is_dimension(symbol) for symbol in first.free_symbols) else None
 
-    def _shift(self, place: sympy.Expr) -> Size | None:
-        """By how much a place along an axis lies before the class that is looked up; None where it is no such place."""
-        shift = sympy.expand(argument(0) - place)
-        dimensions_only = not any(symbol in (argument(0), *map(axis, range(8))) for symbol in shift.free_symbols)
-        return shift if dimensions_only else None
-
-    def _own_classes(self, classes: Operation, shift: Size, count: Size) -> tuple[Operation, Operation | None]:
-        """Places along an axis that holds ``count`` classes from ``shift`` on: one for every class, and which are among them."""
-        if shift == 0:
+    def own_classes(self, classes: Operation, first: Size, count: Size) -> tuple[Operation, Operation | None]:
+        """Places along an axis that holds ``count`` classes from ``first`` on, and which classes are among them (None: all)."""
+        if first == 0:
             return classes, None
         add = self.lowering.add
-        shifted = add("shifted", (classes,), classes.shape, "buffer", "int", shift=shift)
+        shifted = add("shifted", (classes,), classes.shape, "buffer", "int", shift=first)
         own = add("is_own", (shifted,), classes.shape, "buffer", "bool", count=count)
         return add("clipped", (shifted,), classes.shape, "buffer", "int", count=count), own
 
@@ -172,8 +167,6 @@ class ContractionLowering:
     ) -> bool:  # fmt: skip
         """Replace a summed axis by what the condition says it is: a window, or a gather. True where that was done."""
         indicator, labels = item
-        if indicator.relation != "==":
-            return False
         for position, label in enumerate(labels):
             if label in output or labels.count(label) > 1:
                 continue
@@ -182,27 +175,24 @@ class ContractionLowering:
             ):
                 continue
             holders = [term for term in terms if label in term.labels]
-            coefficient = indicator.condition.coeff(axis(position))
-            if len(holders) != 1 or coefficient not in (1, -1) or holders[0].labels.count(label) > 1:
+            if len(holders) != 1 or indicator.place(position) is None or holders[0].labels.count(label) > 1:
                 continue
             (holder,) = holders
-            rest = _solved(indicator, position)
-            made = (
-                self._gather(holder, label, rest, indicator, labels)
-                if indicator.operands
-                else self._window(holder, label, rest, indicator, labels)
-            )
+            read = self._gather if indicator.operands else self._window
+            made = read(holder, position, indicator, labels)
             if made is not None:
                 terms[terms.index(holder)] = made
                 return True
         return False
 
-    def _window(self, holder: Term, label: int, rest: sympy.Expr, indicator: Indicator, labels: Labels) -> Term | None:
+    def _window(self, holder: Term, position: int, indicator: Indicator, labels: Labels) -> Term | None:
+        rest = indicator.place(position)
+        assert rest is not None
         parts = [(labels[k], rest.coeff(axis(k)), indicator.shape[k]) for k in range(len(labels)) if rest.has(axis(k))]
         if any(other in holder.labels for other, _, _ in parts) or len({other for other, *_ in parts}) < len(parts):
             return None
         offset = rest.xreplace({axis(k): sympy.S.Zero for k in range(len(labels))})
-        place = holder.labels.index(label)
+        place = holder.labels.index(labels[position])
         shape = holder.operation.shape
         new_shape = shape[:place] + tuple(size for _, _, size in parts) + shape[place + 1 :]
         new_labels = holder.labels[:place] + tuple(other for other, _, _ in parts) + holder.labels[place + 1 :]
@@ -213,16 +203,16 @@ class ContractionLowering:
         windows = (*windows[:place], (steps, offset), *windows[place + 1 :])
         return Term(self.lowering.add("window", (base,), new_shape, "view", windows=windows), new_labels)
 
-    def _gather(self, holder: Term, label: int, rest: sympy.Expr, indicator: Indicator, labels: Labels) -> Term | None:
-        shift = self._shift(rest)
-        if shift is None or len(indicator.operands) != 1 or not isinstance(indicator.operands[0], Leaf):
+    def _gather(self, holder: Term, position: int, indicator: Indicator, labels: Labels) -> Term | None:
+        first = self._first_class(indicator, position)
+        if first is None or len(indicator.operands) != 1 or not isinstance(indicator.operands[0], Leaf):
             return None
         own = tuple(labels[k] for k in indicator.labels[0])
-        if shift != 0 and not own:
+        if first != 0 and not own:
             return None
-        place = holder.labels.index(label)
+        place = holder.labels.index(labels[position])
         shape = holder.operation.shape
-        index, among = self._own_classes(self.lowering.of(indicator.operands[0]), shift, shape[place])
+        index, among = self.own_classes(self.lowering.of(indicator.operands[0]), first, shape[place])
 
         def term(made: Operation, made_labels: Labels) -> Term:
             return Term(self._without_others(made, among, tuple(made_labels.index(x) for x in own)), made_labels)
@@ -254,20 +244,17 @@ class ContractionLowering:
     ) -> int | None:
         """Return the output label that only the condition gives: the axis to scatter to."""
         indicator, labels = item
-        if indicator.relation != "==":
-            return None
         for position, label in enumerate(labels):
             if label not in output or labels.count(label) > 1 or any(label in term.labels for term in terms):
                 continue
             if any(label in other for node, other in indicators if (node, other) != item):
                 continue
-            coefficient = indicator.condition.coeff(axis(position))
-            if coefficient not in (1, -1):
+            if indicator.place(position) is None:
                 continue
             if indicator.operands:
-                shift = self._shift(_solved(indicator, position))
+                first = self._first_class(indicator, position)
                 own = {labels[k] for k in indicator.labels[0]}
-                if shift is None or (shift != 0 and not own) or len(indicator.operands) != 1 or own & set(output):
+                if first is None or (first != 0 and not own) or len(indicator.operands) != 1 or own & set(output):
                     continue
             others = [other for other in labels if other != label]
             if any(other in output for other in others) and not indicator.operands:
@@ -283,9 +270,9 @@ class ContractionLowering:
         own = tuple(labels[k] for k in indicator.labels[0])
         others = tuple(label for label in term.labels if label not in own)
         ordered = self.products.arranged(term, own + others)
-        shift = self._shift(_solved(indicator, labels.index(target)))
-        assert shift is not None
-        index, among = self._own_classes(self.lowering.of(indicator.operands[0]), shift, sizes[target])
+        first = self._first_class(indicator, labels.index(target))
+        assert first is not None
+        index, among = self.own_classes(self.lowering.of(indicator.operands[0]), first, sizes[target])
         ordered = self._without_others(ordered, among, tuple(range(len(own))))
         shape = (sizes[target], *[sizes[label] for label in others])
         made = self.lowering.add("scatter_classes", (ordered, index), shape, "buffer")
@@ -298,9 +285,8 @@ class ContractionLowering:
         steps: list[tuple[tuple[Size, ...], Size]] = []
         groups: list[list[int]] = []
         for indicator, labels, target in windows:
-            position = labels.index(target)
-            coefficient = indicator.condition.coeff(axis(position))
-            rest = sympy.expand(-(indicator.condition - coefficient * axis(position)) / coefficient)
+            rest = indicator.place(labels.index(target))
+            assert rest is not None
             own = [label for label in term.labels if label in labels]
             offset = rest.xreplace({axis(k): sympy.S.Zero for k in range(len(labels))})
             steps.append((tuple(rest.coeff(axis(labels.index(label))) for label in own), offset))
@@ -327,12 +313,6 @@ class ContractionLowering:
         if not missing:
             return viewed
         return self.lowering.add("copy", (viewed,), tuple(sizes[label] for label in output), "buffer")
-
-
-def _solved(node: Indicator, position: int) -> sympy.Expr:
-    """What an equation between indices says that one axis is, whose coefficient in it is 1 or -1."""
-    coefficient = node.condition.coeff(axis(position))
-    return sympy.expand(-(node.condition - coefficient * axis(position)) / coefficient)
 
 
 def factors_of(node: Contraction) -> list[Factor]:

@@ -6,13 +6,12 @@ import hashlib
 import re
 import textwrap
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from symbackprop import __version__
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.graph.nodes import Leaf
-from symbackprop.graph.sizes import Shape, Size, dimension
+from symbackprop.graph.sizes import Shape, Size, is_dimension
 from symbackprop.kernels.hessian import parts
 from symbackprop.kernels.identifiers import Identifiers
 from symbackprop.kernels.initial import initial_values
@@ -27,50 +26,28 @@ from symbackprop.render.writer import Writer
 from symbackprop.writing import sealed
 
 
-@dataclass(frozen=True)
-class Workers:
-    """What a module for several workers must know of them.
-
-    splits are the name of a dimension, its parts, and the names of a worker's number of positions and of its first one; layouts
-    say for each axis of the tensors that are given and returned along which split a worker holds a part of it.
-    """
-
-    splits: tuple[tuple[str, int, str, str], ...]
-    layouts: Mapping[str, tuple[str | None, ...]]
-
-    @property
-    def own(self) -> frozenset[str]:
-        """The names of the sizes of a worker's own."""
-        return frozenset(name for _, _, *names in self.splits for name in names)
-
-
-def generate_source(
-    derived: DerivedGraph, *, checkpoint: int | None = None, example: DerivedGraph | None = None,
-    workers: Workers | None = None,
-) -> str:
+def generate_source(derived: DerivedGraph, *, checkpoint: int | None = None, example: DerivedGraph | None = None) -> str:
     """Return the text of the NumPy module of a derivation over the batch: byte-identical for the same one on any machine.
 
     Where the derivation has products, the module has too; with the same derivation per example (``example``) it also has the
-    whole matrix. ``checkpoint`` is that of `make_plan`. ``workers`` are those that a derivation with collectives is for.
+    whole matrix. ``checkpoint`` is that of `make_plan`. That of a derivation for several workers is the one that each of them runs.
     """
     plan = make_plan(derived, checkpoint)
     found = [(part.names, Emitter(part.plan.derived, part.plan)) for part in parts(example, plan)] if example else None
-    return Emitter(derived, plan, workers).module(_note(checkpoint), found)
+    return Emitter(derived, plan).module(_note(checkpoint), found)
 
 
 class Emitter:
     """Writes the module of a plan. ``taken`` are identifiers that no value may have."""
 
-    def __init__(
-        self, derived: DerivedGraph, plan: Plan, workers: Workers | None = None, taken: tuple[str, ...] = ()
-    ) -> None:
-        self.derived, self.plan, self.model, self.workers = derived, plan, derived.model, workers
+    def __init__(self, derived: DerivedGraph, plan: Plan, taken: tuple[str, ...] = ()) -> None:
+        self.derived, self.plan, self.model = derived, plan, derived.model
         self.names = Identifiers(taken)
         self.statements = Statements(plan, self.names)
         self.numbers, self.variables = self.statements.numbers, self.statements.variables
         self.writer = Writer(derived)
         symbols = {symbol for size in self._all_sizes() for symbol in size.free_symbols}
-        self.dimensions = sorted(symbol.name for symbol in symbols if symbol == dimension(symbol.name))
+        self.dimensions = sorted(symbol.name for symbol in symbols if is_dimension(symbol))
 
     def _all_sizes(self) -> list[Size]:
         sizes = [size for op in self.plan.operations for size in expressions_of(op)]
@@ -87,7 +64,7 @@ class Emitter:
         members = self._members(matrix)
         opens = sorted({name for emitter in members for name in emitter._open_functions()})
         helpers = sorted({name for emitter in members for name in emitter._helpers()})
-        own = self.workers.own if self.workers else frozenset[str]()
+        own = {name for split in self.derived.workers.splits for name in (split.held, split.first)} if self.derived.workers else ()
         outputs, objective = self.plan.outputs, self.plan.objective
         gradients, products = self.plan.gradients, self.plan.products
         return {
@@ -138,15 +115,17 @@ class Emitter:
 
     def _workers(self) -> dict[str, Any] | None:
         """What the module says of the workers; None for one that runs alone."""
-        if self.workers is None:
+        workers = self.derived.workers
+        if workers is None:
             return None
-        alone = [(name,) for name, *_ in self.workers.splits]
+        alone = [(split.name,) for split in workers.splits]
+        tensors = [*(leaf.name for leaf in self.derived.graph.declarations), *self.model.outputs]
         operations = [op for emitter in self._members(None) for op in emitter.plan.operations]
         met = [op.details["groups"] for op in operations if op.kind in ("all_reduce", "all_gather")]
         met += [bucket.groups for emitter in self._members(None) for bucket in emitter.plan.buckets]
         return {
-            "splits": [(repr(name), parts, *map(repr, own)) for name, parts, *own in self.workers.splits],
-            "layouts": [(repr(name), repr(layout)) for name, layout in self.workers.layouts.items()],
+            "splits": [(repr(s.name), s.parts, repr(s.held), repr(s.first)) for s in workers.splits],
+            "layouts": [(repr(name), repr(workers.layouts[name])) for name in tensors],
             "groups": [repr(group) for group in sorted({*alone, *met})],
             "sizes": repr(tuple(self._told())),
             "digest": "None", "stages": 1, "rounds": None, "arrays": [],

@@ -6,10 +6,10 @@ import textwrap
 from typing import Any
 
 from symbackprop.derivation.derived import DerivedGraph
-from symbackprop.kernels.emit import Emitter, Workers, words
+from symbackprop.kernels.emit import Emitter, words
 from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.plan import Plan
-from symbackprop.kernels.rounds import Rounds, as_held
+from symbackprop.kernels.rounds import as_held
 from symbackprop.kernels.stages import Stages
 from symbackprop.kernels.statements import part_of_axis
 
@@ -28,17 +28,16 @@ _FUNCTIONS = {
 }  # fmt: skip
 
 
-def stages_source(derived: DerivedGraph, workers: Workers, stages: Stages, rounds: Rounds | None) -> str:
+def stages_source(derived: DerivedGraph, stages: Stages) -> str:
     """Return the text of the module of a derivation over the batch in stages and rounds: byte-identical for the same ones."""
-    return _StagesEmitter(derived, workers, stages, rounds).module("")
+    return _StagesEmitter(derived, stages).module("")
 
 
 class _Stage(Emitter):
     """Writes what one stage does."""
 
-    def __init__(self, derived: DerivedGraph, plan: Plan, workers: Workers, rounds: Rounds | None) -> None:
-        super().__init__(derived, plan, workers, _TAKEN)
-        self.rounds = rounds
+    def __init__(self, derived: DerivedGraph, plan: Plan) -> None:
+        super().__init__(derived, plan, _TAKEN)
 
     def function(self, targets: list[Operation], result: list[str]) -> dict[str, Any]:
         """The lines of one function, and whether a part of the batch is worked in it."""
@@ -48,24 +47,27 @@ class _Stage(Emitter):
         forward, back = self._steps(targets, slice(*ends[:2])), self._steps(targets, slice(*ends[1:]))
         after = self._steps(targets, slice(ends[2], end))
         given, read = [op for op in self.plan.operations if op.kind == "given"], words([*forward, *back])
-        parts = [f"{x} = {self._part_of(op)}" for op in given if self._in_parts(op) and (x := self.variables.of(op)) in read]
-        read = words([*before, *forward, *back, *after])
-        whole = [
-            f"{x} = arrays[{op.name!r}]" for op in given if not self._in_parts(op) and (x := self.variables.of(op)) in read
-        ]
+        parts = self._given([op for op in given if self._axis(op) is not None], read)
+        whole = self._given([op for op in given if self._axis(op) is None], words([*before, *forward, *back, *after]))
         sizes = self._sizes([*before, *forward, *back, *after, *result])
         return {
             "before": [*sizes, *whole, *before], "forward": [*parts, *forward], "back": back,
             "turns": bool(forward or back), "after": after, "result": result,
         }  # fmt: skip
 
-    def _in_parts(self, given: Operation) -> bool:
-        return self.rounds is not None and self.rounds.axis(given.name) is not None
+    def _axis(self, given: Operation) -> int | None:
+        """The axis along which a round works a part of a tensor."""
+        workers = self.derived.workers
+        return workers.axis(given.name, workers.in_rounds) if workers is not None and workers.in_rounds is not None else None
 
-    def _part_of(self, given: Operation) -> str:
-        axis = self.rounds.axis(given.name) if self.rounds is not None else None
-        assert axis is not None
-        return f"arrays[{given.name!r}][{part_of_axis(axis)}]"
+    def _given(self, given: list[Operation], read: frozenset[str]) -> list[str]:
+        """The lines that give the tensors that are read their variables."""
+        lines = []
+        for operation in given:
+            name, axis = self.variables.of(operation), self._axis(operation)
+            part = "" if axis is None else f"[{part_of_axis(axis)}]"
+            lines += [f"{name} = arrays[{operation.name!r}]{part}"] if name in read else []
+        return lines
 
     def arrays(self) -> dict[str, Any]:
         """The lines that allocate a stage's arrays, and those of one part of the batch."""
@@ -94,10 +96,10 @@ class _Stage(Emitter):
 class _StagesEmitter(_Stage):
     """Writes the module: what stands in it once, and what its stages write."""
 
-    def __init__(self, derived: DerivedGraph, workers: Workers, made: Stages, rounds: Rounds | None) -> None:
-        super().__init__(as_held(derived, rounds), made.plans[0], workers, rounds)
+    def __init__(self, derived: DerivedGraph, made: Stages) -> None:
+        super().__init__(as_held(derived), made.plans[0])
         self.made = made
-        self.stages = [_Stage(derived, plan, workers, rounds) for plan in made.plans]
+        self.stages = [_Stage(derived, plan) for plan in made.plans]
         self.dimensions = sorted({name for stage in self.stages for name in stage.dimensions})
 
     def _members(self, matrix: object) -> list[Emitter]:
@@ -123,13 +125,12 @@ class _StagesEmitter(_Stage):
         ]  # fmt: skip
 
     def _workers(self) -> dict[str, Any] | None:
-        found = super()._workers()
-        assert found is not None and self.workers is not None
-        rounds = self.rounds
-        held = {name: part for name, _, part, _ in self.workers.splits}
+        found, workers = super()._workers(), self.derived.workers
+        assert found is not None and workers is not None
+        split = workers.in_rounds
         return found | {
             "stages": len(self.stages),
             "given": [repr(tuple(leaf.name for leaf in stage.plan.derived.graph.declarations)) for stage in self.stages],
-            "rounds": rounds and (rounds.number, repr(rounds.split), repr(held[rounds.split]), repr(str(rounds.own))),
+            "rounds": split and (split.rounds, repr(split.name), repr(split.held), repr(split.part)),
             "arrays": [stage.arrays() for stage in self.stages],
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
@@ -10,7 +10,7 @@ import sympy
 
 from symbackprop.derivation.blocks import batch_block, batch_diagonal
 from symbackprop.derivation.derived import DerivedGraph
-from symbackprop.graph.sizes import Size
+from symbackprop.graph.sizes import Size, usual_value
 from symbackprop.kernels.arithmetic import multiply_adds
 from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.plan import Plan, make_plan
@@ -20,9 +20,6 @@ MANY = 12
 
 PER_ENTRY = 10
 """The multiply-adds of a matrix product in whose time an entry is read or written."""
-
-UNKNOWN = 8
-"""The size that a dimension without a default is taken to have where two ways are compared."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ def _blocks(example: DerivedGraph, products: Plan) -> Iterator[Part]:
         plan = make_plan(batch_block(example, row, column))
         columns = sympy.Mul(*example.directions[column].shape)
         defaults = plan.derived.model.dimensions
-        if _number(_work(plan, frozenset(plan.operations)), defaults) <= _number(columns * each, defaults):
+        if usual_value(_work(plan, frozenset(plan.operations)), defaults) <= usual_value(columns * each, defaults):
             yield Part((row, column), plan)
 
 
@@ -73,7 +70,3 @@ def _work(plan: Plan, chosen: frozenset[Operation]) -> Size:
         entries = [sympy.Mul(*value.shape) for value in (operation, *operation.operands)]
         total += [multiply_adds(operation), *[PER_ENTRY * count for count in entries]]
     return sympy.Add(*total)
-
-
-def _number(size: Size, defaults: Mapping[str, int | None]) -> float:
-    return float(size.xreplace({s: sympy.Integer(defaults.get(s.name) or UNKNOWN) for s in size.free_symbols}))

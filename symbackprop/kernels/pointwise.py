@@ -9,6 +9,7 @@ import sympy
 from symbackprop.functions import scalar
 from symbackprop.graph.build import pointwise
 from symbackprop.graph.nodes import Contraction, Indicator, Labels, Pointwise, argument
+from symbackprop.graph.sizes import Size
 from symbackprop.kernels.layout import as_it_lies
 from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.passes import in_few_passes
@@ -74,7 +75,7 @@ class PointwiseLowering:
 
     def _sum(self, node: Pointwise, expression: sympy.Expr) -> Operation:
         pending: list[tuple[int, sympy.Expr]] = []
-        marks: list[tuple[sympy.Expr, int]] = []
+        marks: list[tuple[sympy.Expr, int, Size]] = []
         for term in expression.args:
             mark = self._one_hot(node, term)
             if mark is not None:
@@ -83,7 +84,7 @@ class PointwiseLowering:
                 minus = term.could_extract_minus_sign()
                 pending.append((-1 if minus else 1, -term if minus else term))
         if marks and not any(self._spans(node, term) for _, term in pending):
-            pending += [(1, coefficient * argument(k)) for coefficient, k in marks]
+            pending += [(1, coefficient * argument(k)) for coefficient, k, _ in marks]
             marks = []
         pending.sort(
             key=lambda item: (
@@ -103,10 +104,9 @@ class PointwiseLowering:
             result = self.lowering.ufunc(
                 "add" if sign > 0 else "subtract", (result, self.aligned(node, term)), node.shape
             )
-        for coefficient, k in marks:
-            indicator = node.operands[k]
-            assert isinstance(indicator, Indicator)
-            classes, own = self.lowering.contraction.classes(indicator, node.shape[-1])
+        for coefficient, k, first in marks:
+            (looked_up,) = node.operands[k].operands
+            classes, own = self.lowering.contraction.own_classes(self.lowering.of(looked_up), first, node.shape[-1])
             amount = self.lowering.number(coefficient)
             if own is not None:
                 amount = self.lowering.ufunc("multiply", (own, amount), own.shape)
@@ -124,20 +124,15 @@ class PointwiseLowering:
     def _spans(self, node: Pointwise, expression: sympy.Expr) -> bool:
         return len(self._labels(node, expression)) == node.rank
 
-    def _one_hot(self, node: Pointwise, term: sympy.Expr) -> tuple[sympy.Expr, int] | None:
-        """Tell whether a term is a number times the one-hot vectors, along the last axis, of classes along the others."""
+    def _one_hot(self, node: Pointwise, term: sympy.Expr) -> tuple[sympy.Expr, int, Size] | None:
+        """A term that is a number times the one-hot vectors of classes: the number, the operand and its first class."""
         for k, operand in enumerate(node.operands):
-            if (
-                isinstance(operand, Indicator)
-                and operand.relation == "=="
-                and len(operand.operands) == 1
-                and term.has(argument(k))
-            ):
+            if isinstance(operand, Indicator) and term.has(argument(k)) and node.labels[k] == tuple(range(node.rank)):
                 coefficient = term / argument(k)
                 plain = not any(argument(j) in coefficient.free_symbols for j in range(len(node.operands)))
-                last = node.labels[k][-1:] == (node.rank - 1,) and node.labels[k] == tuple(range(node.rank))
-                if plain and last and self.lowering.contraction.is_class(operand):
-                    return coefficient, k
+                first = self.lowering.contraction.one_hot(operand)
+                if plain and first is not None:
+                    return coefficient, k, first
         return None
 
     def _product(self, node: Pointwise, expression: sympy.Expr) -> Operation:

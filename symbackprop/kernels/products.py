@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import sympy
 
 from symbackprop.graph.nodes import Labels
-from symbackprop.graph.sizes import Size
+from symbackprop.graph.sizes import Size, usual_value
 from symbackprop.kernels.operations import Operation
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class ProductLowering:
             return [(0, 1)] if len(terms) == 2 else []
         arguments: list[Any] = []
         for term in terms:
-            shape = tuple(self._number(sizes[label]) for label in term.labels)
+            shape = tuple(usual_value(sizes[label], self.default_sizes) for label in term.labels)
             arguments += [np.broadcast_to(np.float32(0), shape), list(term.labels)]
         needed = [label for label in output if any(label in term.labels for term in terms)]
         path = np.einsum_path(*arguments, needed, optimize="optimal" if len(terms) < 6 else "greedy")[0][1:]
@@ -71,11 +70,6 @@ class ProductLowering:
                 left -= 1
                 chosen = [*[other - 2 for other in others], left - 1] if others else []
         return pairs
-
-    def _number(self, size: Size) -> int:
-        values = {symbol: sympy.Integer(self.default_sizes.get(symbol.name, 8)) for symbol in size.free_symbols}
-        number = size.xreplace(values)
-        return max(1, int(number)) if number.is_Integer else 8
 
     def _sum_out(self, term: Term, needed: set[int]) -> Term:
         term = Term(*self.lowering.diagonal(term.operation, term.labels))

@@ -7,13 +7,13 @@ every example twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from symbackprop.derivation.derived import DerivedGraph
+from symbackprop.derivation.workers import Split, Workers
 from symbackprop.errors import UsageError
 from symbackprop.graph.build import leaf
-from symbackprop.graph.sizes import Size
+from symbackprop.graph.sizes import dimension
 from symbackprop.kernels.lowered import Lowered
 from symbackprop.kernels.operations import Operation, expressions_of
 
@@ -24,47 +24,27 @@ KEPT = frozenset(("total", "add_round", "room", "put_round"))
 """Operations of the arrays that gather what the rounds give, which outlive them."""
 
 
-@dataclass(frozen=True)
-class Rounds:
-    """A dimension (that of the split of that name) worked in so many rounds by each of ``parts`` workers.
-
-    own is the size of what one round works, held of what all of a worker's do, first that of the first position; layouts say for
-    each axis of the tensors that are given and returned along which split it is in parts.
-    """
-
-    number: int
-    split: str
-    parts: int
-    own: Size
-    held: Size
-    first: Size
-    layouts: Mapping[str, tuple[str | None, ...]]
-
-    def axis(self, name: str) -> int | None:
-        """The axis along which a tensor is worked in rounds, if there is one."""
-        layout = self.layouts.get(name, ())
-        return layout.index(self.split) if self.split in layout else None
-
-
-def as_held(derived: DerivedGraph, rounds: Rounds | None) -> DerivedGraph:
+def as_held(derived: DerivedGraph) -> DerivedGraph:
     """Return a derivation with its tensors as large as they are given: for all rounds."""
-    if rounds is None:
+    split = derived.workers.in_rounds if derived.workers else None
+    if split is None:
         return derived
     declared = []
     for given in derived.graph.declarations:
-        shape = tuple(rounds.held if size == rounds.own else size for size in given.shape)
+        shape = tuple(split.all_rounds if size == split.own else size for size in given.shape)
         declared.append(leaf(given.kind, given.name, shape, given.classes))
     return replace(derived, graph=replace(derived.graph, declarations=tuple(declared)))
 
 
-def in_rounds(lowered: Lowered, rounds: Rounds | None) -> tuple[Lowered, dict[Operation, int]]:
+def in_rounds(lowered: Lowered) -> tuple[Lowered, dict[Operation, int]]:
     """Return the operations with sums over the rounds, in the order of their phases, and the phase of each.
 
     Raises UsageError where an example's value depends on a sum over the examples, or on its position among them.
     """
-    if rounds is None:
+    workers = lowered.derived.workers
+    if workers is None or workers.in_rounds is None:
         return lowered, dict.fromkeys(lowered.operations, BEFORE)
-    made = _InRounds(rounds, lowered.derived.reversed)
+    made = _InRounds(workers, workers.in_rounds, lowered.derived.reversed)
     for operation in lowered.operations:
         made.take(operation)
     outputs = {name: made.whole(name, operation) for name, operation in lowered.outputs.items()}
@@ -77,8 +57,8 @@ def in_rounds(lowered: Lowered, rounds: Rounds | None) -> tuple[Lowered, dict[Op
 class _InRounds:
     """Operations taken one by one. ``same`` are those that have the same value in all rounds, ``summed`` those after them."""
 
-    def __init__(self, rounds: Rounds, backward: frozenset[str]) -> None:
-        self.rounds, self.backward = rounds, backward
+    def __init__(self, workers: Workers, split: Split, backward: frozenset[str]) -> None:
+        self.workers, self.split, self.backward = workers, split, backward
         self.operations: list[Operation] = []
         self.same: set[Operation] = set()
         self.summed: set[Operation] = set()
@@ -87,14 +67,14 @@ class _InRounds:
         """Take an operation whose operands have been taken."""
         late = any(operand in self.summed for operand in operation.operands)
         near = [size for value in (operation, *operation.operands) for size in expressions_of(value)]
-        if any(size.has(self.rounds.first) for size in near):
+        if any(size.has(dimension(self.split.first)) for size in near):
             self._refuse(operation, "the position of an example among the others enters")
-        if self.rounds.split in operation.details.get("groups", ()):
+        if self.split.name in operation.details.get("groups", ()):
             if late or operation.details.get("function") != "SUM":
                 self._refuse(operation, "it needs all of them at once")
             self._sum(operation)
         elif late:
-            if any(size.has(self.rounds.own) for size in near) or not all(
+            if any(size.has(self.split.own) for size in near) or not all(
                 operand in self.summed | self.same for operand in operation.operands
             ):
                 self._refuse(operation, "what it has of one depends on all the others")
@@ -104,11 +84,11 @@ class _InRounds:
         self.operations.append(operation)
 
     def _given_in_rounds(self, operation: Operation) -> bool:
-        return operation.kind == "given" and self.rounds.axis(operation.name) is not None
+        return operation.kind == "given" and self.workers.axis(operation.name, self.split) is not None
 
     def _refuse(self, operation: Operation, why: str) -> None:
         raise UsageError(
-            f"the model couples its examples, so that they cannot be worked in {self.rounds.number} rounds: "
+            f"the model couples its examples, so that they cannot be worked in {self.split.rounds} rounds: "
             f"in {operation.equation or operation.name} {why}"
         )
 
@@ -118,7 +98,7 @@ class _InRounds:
         total = Operation("total", (), shape, "buffer", {}, "", operation.equation, operation.dtype)
         added = Operation("add_round", (total, part), shape, "buffer", {}, "", operation.equation, operation.dtype)
         groups = operation.details["groups"]
-        groups = tuple(name for name in groups if name != self.rounds.split or self.rounds.parts > 1)
+        groups = tuple(name for name in groups if name != self.split.name or self.split.parts > 1)
         self.operations.append(total)
         if groups:
             self.operations.append(added)
@@ -130,12 +110,12 @@ class _InRounds:
 
     def whole(self, name: str, operation: Operation) -> Operation:
         """Return a result as it is after the rounds: where they give parts of it, those are put where they belong."""
-        axis = self.rounds.axis(name)
+        axis = self.workers.axis(name, self.split)
         if axis is None:
             if operation not in self.summed | self.same:
                 self._refuse(operation, f"{name} is not summed over them")
             return operation
-        shape = (*operation.shape[:axis], self.rounds.held, *operation.shape[axis + 1 :])
+        shape = (*operation.shape[:axis], self.split.all_rounds, *operation.shape[axis + 1 :])
         room = Operation("room", (), shape, "buffer", {}, "", operation.equation, operation.dtype)
         put = Operation("put_round", (room, operation), shape, "buffer", {"axis": axis}, "", operation.equation, operation.dtype)
         self.operations += [room, put]

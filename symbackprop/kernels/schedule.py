@@ -10,7 +10,7 @@ import sympy
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.graph.model import Equation
 from symbackprop.graph.names import without_tangents
-from symbackprop.graph.sizes import Size
+from symbackprop.graph.sizes import Size, usual_value
 from symbackprop.kernels.operations import Operation
 
 CACHE = 512 * 1024
@@ -146,8 +146,7 @@ class _Group:
         )
         touched = dict.fromkeys(value.base for op in self.operations for value in (op, *op.operands))
         entries = sympy.Add(*[sympy.Mul(*value.shape) for value in touched if value.shape[:1] == (length,)])
-        number = entries.xreplace({s: sympy.Integer(sizes.get(s.name, 64)) for s in entries.free_symbols})
-        return (len(passes) > 2 or temporary) and bool(number.is_number and 4 * number > CACHE)
+        return (len(passes) > 2 or temporary) and 4 * usual_value(entries, sizes) > CACHE
 
 
 def _works_on_rows(operation: Operation) -> bool:

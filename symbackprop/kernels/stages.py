@@ -16,12 +16,15 @@ import sympy
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.derivation.layers import homes, layers
 from symbackprop.errors import UsageError
-from symbackprop.graph.sizes import Shape
+from symbackprop.graph.sizes import Shape, usual_value
 from symbackprop.kernels.arithmetic import entry_operations, multiply_adds
 from symbackprop.kernels.lowered import Lowered
 from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.plan import Plan, planned
-from symbackprop.kernels.rounds import AFTER, BACKWARD, FORWARD, KEPT, Rounds, as_held, in_rounds
+from symbackprop.kernels.rounds import AFTER, BACKWARD, FORWARD, KEPT, as_held, in_rounds
+
+_PASSING = frozenset(("number", "send", "receive", "total", "room"))
+"""Operations that compute nothing of an equation."""
 
 
 @dataclass(frozen=True)
@@ -38,23 +41,32 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Stages:
-    """The plans of all stages, and what they send one another, in order. home says where each parameter lives."""
+    """The plans of all stages, and what they send one another, in order."""
 
     plans: tuple[Plan, ...]
     transfers: tuple[Transfer, ...]
-    home: Mapping[str, int]
+
+    @property
+    def stages_of(self) -> dict[str, tuple[int, ...]]:
+        """The stages that compute an equation or are given a tensor, by name; none for what takes no computation."""
+        found: dict[str, dict[int, None]] = {}
+        for stage, plan in enumerate(self.plans):
+            for op in plan.operations:
+                if op.kind == "given" or (op.storage not in ("view", "constant") and op.kind not in _PASSING):
+                    found.setdefault(op.name if op.kind == "given" else op.equation, {})[stage] = None
+        return {name: tuple(stages) for name, stages in found.items()}
 
 
-def make_stages(lowered: Lowered, stages: int, rounds: Rounds | None) -> Stages:
+def make_stages(lowered: Lowered, stages: int) -> Stages:
     """Return the plans of a kernel in stages and rounds. Raises UsageError where it cannot be divided so."""
-    whole, phase = in_rounds(lowered, rounds)
+    whole, phase = in_rounds(lowered)
     stage_of = _cut(whole, stages)
     home = {name: stage_of[layer] for name, layer in homes(whole.derived).items()}
-    parameters = {d.name: home.get(d.name, 0) for d in whole.derived.graph.declarations if d.kind == "parameter"}
-    number = 1 if rounds is None else rounds.number
+    workers = whole.derived.workers
+    rounds = 1 if workers is None else workers.rounds
     division = _Division(whole, phase, placed(whole, home), home, stages, rounds)
-    plans = [planned(part, phases, number, number if stages > 1 else 1) for part, phases in division.parts()]
-    return Stages(tuple(plans), tuple(division.transfers), parameters)
+    plans = [planned(part, phases, rounds, rounds if stages > 1 else 1) for part, phases in division.parts()]
+    return Stages(tuple(plans), tuple(division.transfers))
 
 
 def placed(lowered: Lowered, home: Mapping[str, int]) -> dict[Operation, int | None]:
@@ -77,11 +89,7 @@ def placed(lowered: Lowered, home: Mapping[str, int]) -> dict[Operation, int | N
 
 def entries(operation: Operation, sizes: Mapping[str, int]) -> int:
     """The entries of a result at the default sizes."""
-    return _number(sympy.Mul(*operation.shape), sizes)
-
-
-def _number(expression: sympy.Expr, sizes: Mapping[str, int]) -> int:
-    return int(expression.xreplace({s: sympy.Integer(sizes.get(s.name, 64)) for s in expression.free_symbols}))
+    return usual_value(sympy.Mul(*operation.shape), sizes)
 
 
 def _cut(lowered: Lowered, stages: int) -> list[int]:
@@ -94,7 +102,7 @@ def _cut(lowered: Lowered, stages: int) -> list[int]:
     for op in lowered.operations:
         layer = place[op]
         if layer is not None:
-            costs[layer] += _number(sympy.Add(multiply_adds(op), entry_operations(op)), lowered.sizes)
+            costs[layer] += usual_value(sympy.Add(multiply_adds(op), entry_operations(op)), lowered.sizes)
 
     @cache
     def best(first: int, parts: int) -> tuple[int, tuple[int, ...]]:
@@ -120,7 +128,7 @@ class _Division:
     place: Mapping[Operation, int | None]
     home: Mapping[str, int]
     stages: int
-    rounds: Rounds | None
+    rounds: int
     transfers: list[Transfer] = field(default_factory=list)
 
     def parts(self) -> list[tuple[Lowered, dict[Operation, int]]]:
@@ -158,7 +166,7 @@ class _Division:
                 phase = AFTER if op.kind in KEPT else self.phase[op]
                 append(source, send, phase)
                 append(stage, receive, phase)
-                times = self.rounds.number if self.rounds is not None and phase in (FORWARD, BACKWARD) else 1
+                times = self.rounds if phase in (FORWARD, BACKWARD) else 1
                 self.transfers.append(Transfer(op.name or op.equation, source, stage, op.shape, op.dtype, times))
         return [(self._made(part, made[stage], lists[stage]), phases[stage]) for stage, part in enumerate(results)]
 
@@ -207,6 +215,6 @@ class _Division:
 
     def _derived(self, given: set[str]) -> DerivedGraph:
         """The derivation with only the tensors that a stage is given, as large as it is given them: for all rounds."""
-        derived = as_held(self.whole.derived, self.rounds)
+        derived = as_held(self.whole.derived)
         declared = tuple(d for d in derived.graph.declarations if d.name in given)
         return replace(derived, graph=replace(derived.graph, declarations=declared))

@@ -253,12 +253,13 @@ class Statements:
         """The axes of a condition that it gives by the others."""
         assert isinstance(indicator, Indicator)
         found = []
-        for k, label in enumerate(labels) if indicator.relation == "==" else ():
-            coefficient = indicator.condition.coeff(axis(k))
-            rest = sympy.expand(axis(k) - indicator.condition / coefficient) if coefficient in (1, -1) else sympy.S.NaN
+        for k, label in enumerate(labels):
+            rest = indicator.place(k)
+            if rest is None:
+                continue
             own = {labels[j] for j in range(len(labels)) if rest.has(axis(j))}
             own |= {labels[j] for position, places in enumerate(indicator.labels) if rest.has(argument(position)) for j in places}
-            if rest is sympy.S.NaN or labels.count(label) > 1 or label in own:
+            if labels.count(label) > 1 or label in own:
                 continue
             ordered = tuple(sorted(own))
             place = [ordered.index(other) if other in own else 0 for other in labels]

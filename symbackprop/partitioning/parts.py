@@ -15,10 +15,11 @@ from symbackprop.drawing import Drawing, draw
 from symbackprop.errors import UsageError
 from symbackprop.footprint.memory_use import entry_bytes
 from symbackprop.graph.nodes import Collective
-from symbackprop.graph.sizes import Size, dimension
+from symbackprop.graph.sizes import Size
+from symbackprop.kernels import generate_source
+from symbackprop.kernels.emit_stages import stages_source
 from symbackprop.kernels.lowered import lowered_of
 from symbackprop.kernels.plan import Plan
-from symbackprop.kernels.rounds import Rounds
 from symbackprop.kernels.stages import Stages, Transfer, make_stages
 from symbackprop.partitioning.mesh import Mesh, make_mesh
 from symbackprop.partitioning.splitting import Splitter
@@ -28,47 +29,49 @@ from symbackprop.render.workers_note import collectives
 
 @dataclass(frozen=True)
 class Partition:
-    """The equations of one worker. ``whole`` are those they come from; layouts are those of tensors and values by name.
-
-    stages are how many times the workers of the mesh there are, each for some of the layers, and rounds in how many parts, one
-    after the other, each works its part of the batch.
-    """
+    """The equations of one worker, and ``whole``, those they come from. The worker of rank r is in stage r // mesh.workers."""
 
     whole: DerivedGraph
     mesh: Mesh
     derived: DerivedGraph
-    layouts: Mapping[str, Layout]
-    stages: int = 1
+    made: Stages | None = None
+
+    @property
+    def shared(self) -> Workers:
+        """Who computes the equations."""
+        assert self.derived.workers is not None
+        return self.derived.workers
+
+    @property
+    def layouts(self) -> Mapping[str, Layout]:
+        """What a worker holds of tensors and values, by name."""
+        return self.shared.layouts
+
+    @property
+    def stages(self) -> int:
+        """How many times the workers of the mesh there are, each for some of the layers."""
+        return self.shared.stages
 
     @property
     def rounds(self) -> int:
-        """In how many rounds the batch is worked."""
-        return max((split.rounds for split in self.mesh.splits), default=1)
+        """In how many parts, one after the other, each worker works what it holds of the batch."""
+        return self.shared.rounds
 
     @property
     def workers(self) -> int:
-        """How many workers there are: those of the mesh in each stage. The worker of rank r is in stage r // mesh.workers."""
-        return self.stages * self.mesh.workers
-
-    @cached_property
-    def in_rounds(self) -> Rounds | None:
-        """What the kernel must know of the rounds, if there are several."""
-        for split in self.mesh.splits:
-            if split.rounds > 1:
-                sizes = split.own, dimension(split.held), dimension(split.first)
-                return Rounds(split.rounds, split.name, split.parts, *sizes, self.layouts)
-        return None
+        """How many workers there are."""
+        return self.shared.count
 
     @cached_property
     def kernel(self) -> Stages:
         """The plans of the stages and what they send one another."""
-        return make_stages(lowered_of(self.derived), self.stages, self.in_rounds)
+        return self.made or make_stages(lowered_of(self.derived), self.stages)
 
     def source(self) -> str:
         """The source of the module that each worker runs; the workers meet through MPI."""
-        from symbackprop.partitioning.mpi import mpi_source
-
-        return mpi_source(self)
+        if self.stages == self.rounds == 1:
+            return generate_source(self.derived)
+        return stages_source(self.derived, self.kernel)
 
     @property
     def collectives(self) -> dict[Collective, str]:
@@ -123,10 +126,11 @@ def split_over(
         backward=tuple(graph.by_name[equation.name] for equation in derived.backward),
         workers=Workers(mesh.splits, layouts, apart),
     )
-    partition = Partition(derived, mesh, worker, layouts, stages)
-    if stages != 1 or rounds > 1:
-        _ = partition.kernel  # what cannot be divided so is refused here
-    return partition
+    if stages == rounds == 1:
+        return Partition(derived, mesh, worker)
+    made = make_stages(lowered_of(worker), stages)  # what cannot be divided so is refused here
+    workers = Workers(mesh.splits, layouts, apart, stages, made.stages_of if stages > 1 else {})
+    return Partition(derived, mesh, replace(worker, workers=workers), made)
 
 
 def _own_statistics(derived: DerivedGraph, mesh: Mesh) -> Split:

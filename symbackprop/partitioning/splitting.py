@@ -40,7 +40,7 @@ from symbackprop.graph.nodes import (
     argument,
     axis,
 )
-from symbackprop.graph.sizes import Shape, Size
+from symbackprop.graph.sizes import Shape, Size, usual_value
 from symbackprop.graph.verify import verify
 from symbackprop.graph.walk import topological
 from symbackprop.partitioning.mesh import Mesh
@@ -166,11 +166,8 @@ class Splitter:
         )
 
     def _entries(self, shape: Shape) -> int:
-        total = sympy.Mul(*shape)
-        values = {symbol.name: self.sizes.get(symbol.name, 64) for symbol in total.free_symbols}
-        for split in self.mesh.splits:
-            values[split.part] = max(1, self.sizes.get(split.name, 64) // (split.parts * split.rounds))
-        return int(total.xreplace({symbol: sympy.Integer(values[symbol.name]) for symbol in total.free_symbols}))
+        own = {s.part: usual_value(s.size / (s.parts * s.rounds), self.sizes) for s in self.mesh.splits}
+        return usual_value(sympy.Mul(*shape), {**self.sizes, **own})
 
     def _sizes(self, sizes: Shape, split: dict[int, str]) -> Shape:
         return tuple(self.mesh.split(split[label]).own if label in split else size for label, size in enumerate(sizes))

@@ -23,7 +23,7 @@ from symbackprop.graph.nodes import (
     argument,
     axis,
 )
-from symbackprop.graph.sizes import Shape, Size, dimension
+from symbackprop.graph.sizes import Shape, Size, dimension, solved
 from symbackprop.graph.walk import topological
 from symbackprop.render.build import ONE, add, chain, flip, place_in_product
 from symbackprop.render.forms import NoMatrixForm, over_workers
@@ -269,14 +269,12 @@ class IndexForm:
             {label for label in labels if label in bound}, key=lambda x: (x not in axes, x in labels[1:], x)
         ):
             symbol = place[label]
-            coefficient = condition.coeff(symbol, 1)
-            if coefficient in (1, -1) and symbol.is_Symbol:
-                solution = sympy.expand(symbol - condition / coefficient)
-                if not solution.has(symbol):
-                    bound.remove(label)
-                    for other, value in place.items():
-                        place[other] = value.xreplace({symbol: solution})
-                    return label
+            solution = solved(condition, symbol) if symbol.is_Symbol else None
+            if solution is not None and not solution.has(symbol):
+                bound.remove(label)
+                for other, value in place.items():
+                    place[other] = value.xreplace({symbol: solution})
+                return label
         return None
 
     def _substituted(self, node: Indicator, at: Sequence[Subscript]) -> sympy.Expr:

@@ -14,7 +14,7 @@ import pytest
 from symbackprop import builtin, derive
 from symbackprop.graph.sizes import size_value
 from symbackprop.models import builtin_names
-from symbackprop.partitioning import Cost, mpi_source, split_over
+from symbackprop.partitioning import Cost, split_over
 from symbackprop.partitioning.proof import TOLERANCE, difference, sizes_for
 from tests.partitioning.mpi import run_workers
 
@@ -40,7 +40,7 @@ def write_case(folder: Path, name: str, splits: dict[str, int], dtype: Any = np.
     sizes = sizes_for(derived, splits, rng)
     partition = split_over(derived, splits, sizes)
     case = "_".join([name, *[f"{dimension}{parts}" for dimension, parts in splits.items()]])
-    (folder / f"{case}.py").write_text(mpi_source(partition), encoding="utf-8")
+    (folder / f"{case}.py").write_text(partition.source(), encoding="utf-8")
     save(folder / f"{case}.npz", derived, sizes, dtype)
     return case, Cost(partition), sizes
 
@@ -103,7 +103,7 @@ def test_they_hand_over_what_was_predicted(ran: Any) -> None:
 
 def test_another_run_gives_the_same_bits(tmp_path: Path) -> None:
     derived = DERIVATIONS["mlp_classifier"].batch
-    (tmp_path / "case.py").write_text(mpi_source(split_over(derived, {"n": 3})), encoding="utf-8")
+    (tmp_path / "case.py").write_text(split_over(derived, {"n": 3}).source(), encoding="utf-8")
     save(tmp_path / "case.npz", derived, {"d": 64, "h1": 48, "h2": 32, "q": 10, "n": 100}, np.float32)
     found = []
     for _ in range(2):
@@ -119,7 +119,7 @@ def test_they_take_the_memory_that_was_predicted(splits: dict[str, int], tmp_pat
     derived = DERIVATIONS["mlp_classifier"].batch
     sizes = {"d": 784, "h1": 256, "h2": 128, "q": 10, "n": 1024}
     partition = split_over(derived, splits)
-    (tmp_path / "case.py").write_text(mpi_source(partition), encoding="utf-8")
+    (tmp_path / "case.py").write_text(partition.source(), encoding="utf-8")
     save(tmp_path / "case.npz", derived, sizes, np.float32)
     done = run_workers(2, [HERE / "run_workers.py", tmp_path])
     assert done.returncode == 0, done.stderr[-3000:]
@@ -136,7 +136,7 @@ def test_they_take_the_memory_that_was_predicted(splits: dict[str, int], tmp_pat
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The classifier for two workers that share its batch."""
     path = tmp_path_factory.mktemp("two") / "two.py"
-    path.write_text(mpi_source(split_over(DERIVATIONS["mlp_classifier"].batch, {"n": 2})), encoding="utf-8")
+    path.write_text(split_over(DERIVATIONS["mlp_classifier"].batch, {"n": 2}).source(), encoding="utf-8")
     return path
 
 
@@ -188,7 +188,7 @@ def test_too_many_workers_are_told_in_one_line(two: Path, tmp_path: Path) -> Non
 
 def test_workers_with_different_modules_are_told_in_one_line(two: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.py"
-    other.write_text(mpi_source(split_over(DERIVATIONS["mlp_classifier"].batch, {"h1": 2})), encoding="utf-8")
+    other.write_text(split_over(DERIVATIONS["mlp_classifier"].batch, {"h1": 2}).source(), encoding="utf-8")
     program = tmp_path / "program.py"
     program.write_text(PROGRAM.replace("sys.argv[1]", "sys.argv[1 + int(os.environ['PMI_RANK'])]"), encoding="utf-8")
     done = run_workers(2, [program, two, other], seconds=60)
@@ -200,7 +200,7 @@ def test_workers_with_different_modules_are_told_in_one_line(two: Path, tmp_path
 
 def test_training_goes_on_with_another_number_of_workers(two: Path, tmp_path: Path) -> None:
     checkpoint, four = tmp_path / "digits.npz", tmp_path / "four.py"
-    four.write_text(mpi_source(split_over(DERIVATIONS["mlp_classifier"].batch, {"n": 2, "h1": 2})), encoding="utf-8")
+    four.write_text(split_over(DERIVATIONS["mlp_classifier"].batch, {"n": 2, "h1": 2}).source(), encoding="utf-8")
     begun = run_workers(4, [EXAMPLE, four, "--epochs", "2", "--checkpoint", checkpoint])
     assert begun.returncode == 0, begun.stderr[-2000:]
     gone_on = run_workers(2, [EXAMPLE, two, "--epochs", "4", "--checkpoint", checkpoint])
@@ -240,6 +240,4 @@ runpy.run_path({str(EXAMPLE)!r}, run_name="__main__")
 
 def test_the_module_is_the_same_each_time() -> None:
     for name in ("mlp_classifier", "small_cnn"):
-        assert mpi_source(split_over(derive(builtin(name)).batch, {"n": 2})) == mpi_source(
-            split_over(DERIVATIONS[name].batch, {"n": 2})
-        )
+        assert split_over(derive(builtin(name)).batch, {"n": 2}).source() == split_over(DERIVATIONS[name].batch, {"n": 2}).source()

@@ -26,7 +26,7 @@ from symbackprop.kernels import emit, schedule
 from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.plan import Plan, make_plan
 from symbackprop.kernels.schedule import operations_of
-from symbackprop.partitioning import Cost, Partition, mpi_source, split_over
+from symbackprop.partitioning import Cost, Partition, split_over
 from symbackprop.partitioning.parts import stage_plans, transferred
 from symbackprop.partitioning.proof import difference
 from symbackprop.partitioning.simulate import assembled, simulate
@@ -186,7 +186,10 @@ def test_rounds_are_told_with_the_equations() -> None:
 def test_a_cut_is_passed_by_a_value_and_its_gradient() -> None:
     partition = split_over(DERIVED["mlp_classifier"], {"n": 2}, stages=3, rounds=4)
     assert partition.workers == 6
-    assert dict(partition.kernel.home) == {"W1": 0, "b1": 0, "W2": 1, "b2": 1, "W3": 2, "b3": 2}
+    parameters = partition.derived.model.parameters
+    assert {name: partition.shared.stages_of[name] for name in parameters} == {
+        "W1": (0,), "b1": (0,), "W2": (1,), "b2": (1,), "W3": (2,), "b3": (2,),
+    }  # fmt: skip
     passed = [(t.value, t.source, t.target, t.times) for t, _ in transferred(partition) if t.shape]
     assert passed == [("a1", 0, 1, 4), ("a2", 1, 2, 4), ("∂J/∂a2", 2, 1, 4), ("∂J/∂a1", 1, 0, 4)]
     sent = {t.value: size for t, size in transferred(partition)}
@@ -267,9 +270,9 @@ def events(plan: Plan, needed: frozenset[Operation]) -> list[tuple[Operation, in
 
 def test_the_module_is_the_same_in_every_process() -> None:
     program = (
-        "import hashlib, symbackprop as sb; from symbackprop.partitioning import mpi_source, split_over\n"
+        "import hashlib, symbackprop as sb; from symbackprop.partitioning import split_over\n"
         "for name in ('mlp_classifier', 'causal_attention', 'layer_norm'):\n"
-        "    text = mpi_source(split_over(sb.derive(sb.builtin(name)).batch, {'n': 2}, stages=2, rounds=2))\n"
+        "    text = split_over(sb.derive(sb.builtin(name)).batch, {'n': 2}, stages=2, rounds=2).source()\n"
         "    print(hashlib.sha256(text.encode()).hexdigest())\n"
     )
     found = {
@@ -301,7 +304,7 @@ def write_case(
     folder: Path, name: str, partition: Partition, change: tuple[str, str] = ("", ""), sizes: Mapping[str, int] = NOTHING
 ) -> None:
     """Write the module of a partition (with a change in its text) and whole arrays."""
-    text = mpi_source(partition)
+    text = partition.source()
     assert change[0] in text
     (folder / f"{name}.py").write_text(text.replace(*change) if change[0] else text, encoding="utf-8")
     kinds = {leaf.name: {"parameter": "p_", "hyper": "h_"}.get(leaf.kind, "i_") for leaf in DERIVED[name].graph.declarations}
@@ -427,7 +430,7 @@ def test_a_mistake_is_found(stages: int, change: tuple[str, str], tmp_path: Path
 def test_a_batch_that_rounds_do_not_divide_is_said(tmp_path: Path) -> None:
     from tests.partitioning.mpi import run_workers
 
-    (tmp_path / "two.py").write_text(mpi_source(cut("mlp_classifier", {}, 2, 3)), encoding="utf-8")
+    (tmp_path / "two.py").write_text(cut("mlp_classifier", {}, 2, 3).source(), encoding="utf-8")
     program = tmp_path / "program.py"
     program.write_text(
         f"""
