@@ -307,11 +307,14 @@ class Derivation:
             raise UsageError(f"the matrix by {', '.join(sorted(given))} is one for each example: kernels have that by parameters")
         return generate_source(derivation.batch, example=derivation.example)
 
-    def jax_source(self, splits: Mapping[str, int] = MappingProxyType({})) -> str:
-        """The source of the same kernel for jax.numpy; with splits, over so many devices. Raises UsageError."""
+    def jax_source(self, splits: Mapping[str, int] = MappingProxyType({}), **sharing: Any) -> str:
+        """The source of the same kernel for jax.numpy; with splits, over so many devices, as `partition` takes it.
+
+        Raises UsageError, for stages and rounds too.
+        """
         from symbackprop.partitioning.jax_target import jax_source
 
-        return jax_source(self.batch, self.partition(splits) if splits else None)
+        return jax_source(self.batch, self.partition(splits, **sharing) if splits or sharing else None)
 
     def kernel(self, order: int = 1, *, checkpoint: int | None = None, hessian: bool = False) -> ModuleType:
         """The generated NumPy module, imported; see `source`."""

@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument(
         "--partition", metavar="n=2,h=4", help="for workers, through MPI or (jax) on devices: the parts of each dimension"
     )
-    _stage_arguments(generate)
+    _sharing_arguments(generate)
     _curvature_arguments(generate)
     _model_arguments(generate)
     check = command(
@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         "--order", type=_order("1", "2"), metavar="N", default=1, help="2 checks Hessian-vector products too (default 1)"
     )
     check.add_argument("--partition", metavar="n=2,h=4", help="also compare the workers of this partition with one alone")
-    _stage_arguments(check)
+    _round_arguments(check)
     check.add_argument("--kernel", metavar="FILE", help="check this generated module instead of a fresh one")
     check.add_argument("--json", action="store_true", help="print the report as JSON")
     _model_arguments(check)
@@ -238,13 +238,20 @@ def _draw_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backward", action="store_true", help="draw the gradients beside the values")
     parser.add_argument("--second", action="store_true", help="draw the products of second derivatives too")
     parser.add_argument("--partition", metavar="n=2,h=4", help="the graph of workers: where they meet, and what each holds")
+    _sharing_arguments(parser)
     parser.add_argument("--wrt", metavar="x,W1", help="gradients by these, inputs too (default: all parameters)")
     parser.add_argument("--batch-form", action="store_true", help="with the examples stacked as rows, not one example")
     parser.add_argument("--force", action="store_true", help="replace a file even if somebody edited it")
 
 
-def _stage_arguments(parser: argparse.ArgumentParser) -> None:
+def _sharing_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stages", type=_positive, metavar="P", default=1, help="cut the layers into so many stages (default 1)")
+    _round_arguments(parser)
+    parser.add_argument("--statistics", choices=("synchronized", "local"), default="synchronized",
+                        help="of means over the batch within the model: over all workers, or each over its own examples")
+
+
+def _round_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--microbatches", type=_positive, metavar="M", help="in how many rounds the batch goes through the stages (default 1)"
     )
@@ -256,13 +263,11 @@ def _stage_arguments(parser: argparse.ArgumentParser) -> None:
 def _partition_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=_positive, metavar="N", help="how many there are (default: those of --split)")
     parser.add_argument("--split", metavar="n=2,h=4", default="", help="the parts of each dimension (default: of the batch, N)")
-    _stage_arguments(parser)
+    _sharing_arguments(parser)
     parser.add_argument(
         "--plan", choices=("auto",), help="list all sensible ways to split over the workers, and take the first that fits --memory"
     )
     parser.add_argument("--sort", choices=("time", "memory"), default="time", help="the order of that list (default time)")
-    parser.add_argument("--statistics", choices=("synchronized", "local"), default="synchronized",
-                        help="of means over the batch within the model: over all workers, or each over its own examples")
     parser.add_argument("--sizes", metavar="h=512,...", default="", help="sizes of dimensions (default: those of the model)")
     parser.add_argument("--dtype", metavar="TYPE", default="float32", help="float32 or float64 (default float32)")
     parser.add_argument("--optimizer", metavar="NAME", default="sgd", help="sgd, momentum or adam (default sgd)")

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from symbackprop.errors import UsageError
 from symbackprop.flags import choices_of
@@ -106,6 +106,15 @@ def amount(flag: str, text: str, units: Mapping[str, float], example: str) -> fl
     if found is None or found[2] not in units or float(found[1]) == 0:
         raise UsageError(f"{flag} {text[:40]!r}: an amount such as {example} is needed; units: {', '.join(filter(None, units))}")
     return float(found[1]) * units[found[2]]
+
+
+def sharing_of(options: argparse.Namespace) -> dict[str, Any] | None:
+    """What was said of the workers, as `Derivation.partition` takes it; None where nothing was."""
+    rounds, local = rounds_of(options), options.statistics == "local"
+    if options.partition is None and options.stages == 1 and rounds is None and not local:
+        return None
+    splits = sizes_of(options.partition or "", "--partition")
+    return {"splits": splits, "stages": options.stages, "rounds": rounds or 1, "local": local}
 
 
 def rounds_of(options: argparse.Namespace) -> int | None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from symbackprop.commands.equations import curvature_of
-from symbackprop.commands.given import model_of, rounds_of, sizes_of
+from symbackprop.commands.given import model_of, rounds_of, sharing_of, sizes_of
 from symbackprop.commands.output import module_name, progress_bar, report_written, show, with_member
 from symbackprop.commands.status import CHECK_FAILED, DONE
 from symbackprop.errors import UsageError
@@ -20,22 +20,18 @@ def generate_command(options: argparse.Namespace) -> int:
     model, curvature = model_of(options), curvature_of(options)
     if options.order == 1 and curvature != "hessian" and not options.hessian:
         raise UsageError("--gauss-newton and --fisher are products of second derivatives: --order 2")
-    rounds, splits = rounds_of(options), None
-    if options.partition is not None or options.stages > 1 or rounds is not None:
-        splits = sizes_of(options.partition or "", "--partition")
-    if options.target == "jax" and (options.stages > 1 or rounds is not None):
-        raise UsageError("--target jax works the whole batch at once, in one stage: stages and rounds are for MPI")
+    sharing = sharing_of(options)
     plain = options.order == 1 and not options.hessian and options.checkpoint is None
-    if not plain and (splits is not None or options.target == "jax"):
+    if not plain and (sharing is not None or options.target == "jax"):
         raise UsageError("--partition and --target jax are for kernels of order 1 without checkpoints")
     with progress_bar(f"generating {model.name}"):
         derivation = derive(model)
         if options.order == 2 or options.hessian:
             derivation = derivation.products(curvature)
         if options.target == "jax":
-            source = derivation.jax_source(splits or {})
-        elif splits is not None:
-            source = derivation.partition(splits, stages=options.stages, rounds=rounds or 1).source()
+            source = derivation.jax_source(**sharing or {})
+        elif sharing is not None:
+            source = derivation.partition(**sharing).source()
         else:
             source = derivation.source(checkpoint=options.checkpoint, hessian=options.hessian)
     if options.output == "-":

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from symbackprop.commands.given import model_of, names, sizes_of, text_of_model
+from symbackprop.commands.given import model_of, names, sharing_of, text_of_model
 from symbackprop.commands.output import deliver, module_name, progress_bar, report_written, show
 from symbackprop.commands.status import DONE
 from symbackprop.errors import UsageError
@@ -24,14 +24,14 @@ def draw_command(options: argparse.Namespace) -> int:
     from symbackprop.api import derive
     from symbackprop.drawing.drawing import TEXTS
 
-    splits = None if options.partition is None else sizes_of(options.partition, "--partition")
-    if splits is not None and options.second:
-        raise UsageError("--second is not split over workers: give it without --partition")
+    sharing = sharing_of(options)
+    if sharing is not None and options.second:
+        raise UsageError("--second is not split over workers: give it without --partition and --stages")
     model = model_of(options)
     with progress_bar(f"drawing {model.name}"):
         derivation = derive(model, wrt)
-        if splits is not None:
-            drawing = derivation.partition(splits).drawing(level=options.level, backward=options.backward)
+        if sharing is not None:
+            drawing = derivation.partition(**sharing).drawing(level=options.level, backward=options.backward)
         else:
             drawing = derivation.drawing(
                 level=options.level, backward=options.backward, second=options.second, batch_form=options.batch_form

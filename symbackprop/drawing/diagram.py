@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from symbackprop.render.printing import spans
+
 
 @dataclass(frozen=True)
 class Label:
@@ -58,13 +60,7 @@ class Vertex:
     @property
     def number(self) -> str:
         """Its numbers as they are printed: (3), or (3–5, 7)."""
-        runs: list[list[int]] = []
-        for number in sorted(self.numbers):
-            if runs and runs[-1][-1] == number - 1:
-                runs[-1].append(number)
-            else:
-                runs.append([number])
-        return f"({', '.join('–'.join(map(str, dict.fromkeys((run[0], run[-1])))) for run in runs)})" if runs else ""
+        return f"({spans(self.numbers)})" if self.numbers else ""
 
 
 @dataclass(frozen=True)

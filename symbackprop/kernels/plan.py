@@ -195,7 +195,7 @@ def planned(lowered: Lowered, phase: Mapping[Operation, int], rounds: int = 1, c
     turn = frozenset(operation for step in steps[first:end] for operation in operations_of(step))
     read = {operand.base for operation in turn for operand in operation.operands if operand.kind not in KEPT} - turn
     until |= dict.fromkeys(read, end - 1)
-    pinned |= frozenset(lowered.outputs.values())
+    pinned |= frozenset([*lowered.outputs.values(), *([] if lowered.objective is None else [lowered.objective])])
     lasting = {operation for step in steps[first:back] for operation in operations_of(step)} | {*_sent(steps)}
     own = frozenset(operation for operation in turn if copies > 1 and operation in lasting and operation.kind not in KEPT)
     arrays = assign(steps, frozenset(), until, among=own)

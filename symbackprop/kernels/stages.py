@@ -1,8 +1,8 @@
 """A kernel in stages: which layers each works, where every operation is worked, and what the stages send one another.
 
 A value is worked in the stage of its layer. What an equation computes from the values of one other stage alone stays there where
-a parameter is among them, or its result is no larger than they are: so what goes back over a cut is the gradient of what went over
-it. Views, and what depends on inputs and numbers alone, are taken wherever they are read.
+a parameter is among them (or what is made of parameters alone), or its result is no larger than they are: so what goes back over a
+cut is the gradient of what went over it. Views, and what depends on inputs and numbers alone, are taken wherever they are read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from symbackprop.kernels.operations import Operation
 from symbackprop.kernels.plan import Plan, planned
 from symbackprop.kernels.rounds import AFTER, BACKWARD, FORWARD, KEPT, as_held, in_rounds
 
-_PASSING = frozenset(("number", "send", "receive", "total", "room"))
+_DATA = ("input", "target")
+
+_NOTHING = frozenset(("number", "total", "room"))
 """Operations that compute nothing of an equation."""
 
 
@@ -41,20 +43,14 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Stages:
-    """The plans of all stages, and what they send one another, in order."""
+    """The plans of all stages, and what they send one another, in order.
+
+    stages_of says which stages compute an equation or are given a tensor, by name; none for what takes no computation.
+    """
 
     plans: tuple[Plan, ...]
     transfers: tuple[Transfer, ...]
-
-    @property
-    def stages_of(self) -> dict[str, tuple[int, ...]]:
-        """The stages that compute an equation or are given a tensor, by name; none for what takes no computation."""
-        found: dict[str, dict[int, None]] = {}
-        for stage, plan in enumerate(self.plans):
-            for op in plan.operations:
-                if op.kind == "given" or (op.storage not in ("view", "constant") and op.kind not in _PASSING):
-                    found.setdefault(op.name if op.kind == "given" else op.equation, {})[stage] = None
-        return {name: tuple(stages) for name, stages in found.items()}
+    stages_of: Mapping[str, tuple[int, ...]]
 
 
 def make_stages(lowered: Lowered, stages: int) -> Stages:
@@ -66,21 +62,24 @@ def make_stages(lowered: Lowered, stages: int) -> Stages:
     rounds = 1 if workers is None else workers.rounds
     division = _Division(whole, phase, placed(whole, home), home, stages, rounds)
     plans = [planned(part, phases, rounds, rounds if stages > 1 else 1) for part, phases in division.parts()]
-    return Stages(tuple(plans), tuple(division.transfers))
+    return Stages(tuple(plans), tuple(division.transfers), division.stages_of)
 
 
 def placed(lowered: Lowered, home: Mapping[str, int]) -> dict[Operation, int | None]:
     """Return where each operation is worked, by the homes of equations and parameters; None for what may be worked anywhere."""
-    parameters = {d.name for d in lowered.derived.graph.declarations if d.kind == "parameter"}
+    declared = lowered.derived.graph.declared
     place: dict[Operation, int | None] = {}
+    of_data: set[Operation] = set()
     for op in lowered.operations:
+        if any(operand in of_data for operand in op.operands) or (op.kind == "given" and declared[op.name].kind in _DATA):
+            of_data.add(op)
         if op.kind == "given":
-            place[op] = home.get(op.name, 0) if op.name in parameters else None
+            place[op] = home.get(op.name, 0) if declared[op.name].kind == "parameter" else None
             continue
         read = [operand for operand in op.operands if place[operand] is not None]
         found = {place[operand] for operand in read}
         wish = home.get(op.equation, 0) if found else None
-        bound = op.storage == "view" or any(operand.base.kind == "given" for operand in read)
+        bound = op.storage == "view" or any(operand not in of_data for operand in read)
         if len(found) == 1 and (bound or entries(op, lowered.sizes) <= sum(entries(o, lowered.sizes) for o in read)):
             (wish,) = found
         place[op] = wish
@@ -130,11 +129,13 @@ class _Division:
     stages: int
     rounds: int
     transfers: list[Transfer] = field(default_factory=list)
+    stages_of: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def parts(self) -> list[tuple[Lowered, dict[Operation, int]]]:
         """The operations of each stage, and the phases of them."""
         results = [self._results(stage) for stage in range(self.stages)]
         needed = self._needed([{*part.ends} for part in results])
+        self.stages_of = self._stages_of(needed)
         late = self._after_sums()
         made: list[dict[Operation, Operation]] = [{} for _ in range(self.stages)]
         lists: list[list[Operation]] = [[] for _ in range(self.stages)]
@@ -193,6 +194,19 @@ class _Division:
                 if op in own and self._is_made(op, stage):
                     own.update(op.operands)
         return needed
+
+    def _stages_of(self, needed: list[set[Operation]]) -> dict[str, tuple[int, ...]]:
+        """Where each equation is worked: what may be worked anywhere says it only of an equation that is nothing else."""
+        found: dict[str, dict[int, None]] = {}
+        for free in (False, True):
+            known = {*found}
+            for op in self.whole.operations:
+                name = op.name if op.kind == "given" else op.equation
+                if (self.place[op] is None) != free or name in known or op.storage in ("view", "constant") or op.kind in _NOTHING:
+                    continue
+                for stage in (stage for stage, own in enumerate(needed) if op in own and self._is_made(op, stage)):
+                    found.setdefault(name, {})[stage] = None
+        return {name: tuple(sorted(stages)) for name, stages in found.items()}
 
     def _after_sums(self) -> set[Operation]:
         """What comes after the sums of gradients over the workers: no stage may wait for that before it has begun its own."""

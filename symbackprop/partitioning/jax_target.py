@@ -51,7 +51,7 @@ def jax_source(derived: DerivedGraph, partition: Partition | None = None) -> str
     products of second derivatives, and for a partition in stages or rounds.
     """
     if partition is not None and (partition.stages, partition.rounds) != (1, 1):
-        raise UsageError("a JAX module has neither stages nor rounds")
+        raise UsageError("a JAX module works the whole batch at once, in one stage: stages and rounds are for MPI")
     if derived.further:
         raise UsageError("a JAX module has first derivatives; jax.jvp of its loss_and_grad gives products of second ones")
     return sealed(_Emitter(derived, partition).module(), "#")

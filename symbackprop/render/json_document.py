@@ -82,11 +82,13 @@ def _workers(writer: Writer, workers: Workers) -> dict[str, Any]:
     return {
         "count": workers.count,
         "splits": [asdict(split) for split in workers.splits],
+        "stages": workers.stages,
+        "stages_of": {name: list(stages) for name, stages in workers.stages_of.items()},
         "layouts": {name: list(layout) for name, layout in workers.layouts.items()},
         "collectives": [
             {"kind": node.kind, "over": list(node.groups), "equation": name} for node, name in collectives(writer.derived).items()
         ],
-        "notes": [said(note, str, writer.text.show) for note in workers_note(writer.derived)],
+        "notes": [said(note, str, writer.text.show) for note in workers_note(writer)],
     }
 
 

@@ -33,7 +33,7 @@ def latex(
     below = _below(writer) if first_order else []
     if below:
         blocks.append({"title": "where", "rows": below, "end": " \\\\"})
-    notes = [said(note, escape, lambda x: f"${writer.latex.show(x)}$") for note in workers_note(derived)]
+    notes = [said(note, escape, lambda x: f"${writer.latex.show(x)}$") for note in workers_note(writer)]
     body = fill("latex/fragment.tex.j2", notes=notes, blocks=blocks) + more
     if not standalone:
         return body

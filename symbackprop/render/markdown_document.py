@@ -28,7 +28,7 @@ def markdown(derived: DerivedGraph, *, notation: str = "partial", steps: bool = 
         more = " \\quad \\text{and so for every pre-activation}" if delta[2] else ""
         definitions.insert(0, writer.latex.equation(delta[0], delta[1]) + more)
     definitions += [writer.latex.remark(remark.words, remark.formula) for remark in writer.remarks()]
-    notes = [said(note, str, lambda x: f"${writer.latex.show(x)}$") for note in workers_note(derived)]
+    notes = [said(note, str, lambda x: f"${writer.latex.show(x)}$") for note in workers_note(writer)]
     title = _escaped(derived.model.title or derived.model.name)
     return fill("markdown/derivation.md.j2", title=title, notes=notes, shapes=shapes, blocks=blocks, definitions=definitions)
 

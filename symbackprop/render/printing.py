@@ -24,6 +24,17 @@ Printed = tuple[str, int]
 """Text, and how tightly it binds."""
 
 
+def spans(numbers: Sequence[int]) -> str:
+    """Return numbers of equations as they are printed: ``1, 3–5``."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join("–".join(map(str, dict.fromkeys((run[0], run[-1])))) for run in runs)
+
+
 class Printer(NamePrinter):
     """Prints formulas; every class of formula has a method of its name in small letters."""
 

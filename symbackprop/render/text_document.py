@@ -79,7 +79,7 @@ def _head(derived: DerivedGraph, writer: Writer, paint: _Paint) -> list[str]:
     )
     if sizes:
         lines.append(f"  sizes      {sizes}")
-    for k, note in enumerate(workers_note(derived)):
+    for k, note in enumerate(workers_note(writer)):
         shown = said(note, str, writer.text.show)
         lines += textwrap.wrap(shown, 96, initial_indent=" " * 13 if k else "  workers    ", subsequent_indent=" " * 15)
     for kind in _KINDS:

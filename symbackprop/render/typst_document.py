@@ -62,7 +62,7 @@ def typst_part(
     return fill(
         "typst/derivation.typ.j2",
         form=spoken_form(derived),
-        notes=[said(note, words, lambda x: f"${writer.typst.show(x)}$") for note in workers_note(derived)],
+        notes=[said(note, words, lambda x: f"${writer.typst.show(x)}$") for note in workers_note(writer)],
         sizes=", ".join(f"${size}$" for size in sizes) if declared else "",
         declared=given,
         columns=4 if any(value for *_, value in given) else 3,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from symbackprop.derivation.derived import DerivedGraph
 from symbackprop.derivation.workers import Split, Workers
@@ -12,6 +12,10 @@ from symbackprop.graph.sizes import dimension
 from symbackprop.graph.walk import topological
 from symbackprop.render.formula import Formula, Index, Number, Symbol
 from symbackprop.render.index_form import names_read
+from symbackprop.render.printing import spans
+
+if TYPE_CHECKING:
+    from symbackprop.render.writer import Writer
 
 Sentence: TypeAlias = tuple[str | Formula, ...]
 """Words, and mathematics between them."""
@@ -25,16 +29,17 @@ _MEANINGS = {
 }
 
 
-def workers_note(derived: DerivedGraph) -> list[Sentence]:
-    """Return what must be known of a derivation's workers; nothing where there is one."""
-    workers = derived.workers
+def workers_note(writer: Writer) -> list[Sentence]:
+    """Return what must be known of the workers of a writer's derivation; nothing where there is one."""
+    derived, workers = writer.derived, writer.derived.workers
     if workers is None:
         return []
     who = "one worker holds " if workers.count == 1 else f"each of {workers.count} workers holds "
-    notes: list[Sentence] = [
-        (who, *_listed([_held(derived, split) for split in workers.splits]), ", and the whole of everything else"),
-        ("a name stands for what one worker holds, and a shape is that of its part",),
-    ]
+    held = _listed([_held(derived, split) for split in workers.splits])
+    rest = ", and the whole of everything else" if held else "everything"
+    needed = " that its stage needs" if workers.stages > 1 else ""
+    notes: list[Sentence] = [(who, *held, rest + needed), *_stages(writer, workers)]
+    notes.append(("a name stands for what one worker holds, and a shape is that of its part",))
     if workers.apart:
         notes.append(("each worker has its own ", *_listed([(_symbol(derived, name),) for name in workers.apart])))
     notes += list(dict.fromkeys(_meaning(workers, node) for node in collectives(derived)))
@@ -63,6 +68,18 @@ def said(note: Sentence, words: Callable[[str], str], mathematics: Callable[[For
     return "".join(words(part) if isinstance(part, str) else mathematics(part) for part in note)
 
 
+def _stages(writer: Writer, workers: Workers) -> list[Sentence]:
+    """What each stage holds and computes, where there are several."""
+    notes: list[Sentence] = []
+    for stage in range(workers.stages) if workers.stages > 1 else ():
+        own = {name for name, stages in workers.stages_of.items() if stage in stages}
+        given = [leaf for leaf in writer.derived.graph.declarations if leaf.name in own and leaf.kind != "hyper"]
+        numbers = [writer.number[equation.name] for equation in writer.derived.equations if equation.name in own]
+        tensors = _listed([(Symbol(leaf.name, leaf.rank),) for leaf in given])
+        notes.append((f"stage {stage + 1} holds ", *tensors, f" and computes ({spans(numbers)})"))
+    return notes
+
+
 def _held(derived: DerivedGraph, split: Split) -> Sentence:
     size = derived.model.dimensions.get(split.name)
     parts = f"{split.parts} part{'s' if split.parts > 1 else ''}"
@@ -86,8 +103,8 @@ def _symbol(derived: DerivedGraph, name: str) -> Formula:
 
 
 def _listed(items: Sequence[Sentence]) -> Sentence:
-    """Items with "and" between them."""
+    """Items with commas, and "and" before the last."""
     found: list[str | Formula] = []
     for k, item in enumerate(items):
-        found += [*([" and "] if k else []), *item]
+        found += [*([" and " if k == len(items) - 1 else ", "] if k else []), *item]
     return tuple(found)

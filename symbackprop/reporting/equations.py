@@ -55,7 +55,7 @@ def variant(form: str, notation: str, derived: DerivedGraph, first_order: bool =
         more = text(", and so for every pre-activation") if delta[2] else ""
         below.insert(0, _formula(writer, delta[0], delta[1]) + more)
     below += [_remark(writer, remark) for remark in writer.remarks()]
-    notes = [said(note, text, lambda x: formula(writer.latex.show(x), writer.text.show(x))) for note in workers_note(derived)]
+    notes = [said(note, text, lambda x: formula(writer.latex.show(x), writer.text.show(x))) for note in workers_note(writer)]
     return fill(
         "html/equations.html.j2", form=form, notation=notation, notes=notes, blocks=blocks, below=below, latex=text(whole),
     )  # fmt: skip

@@ -83,7 +83,7 @@ BAD = {
     ("partition", "d2l_mlp", "--split", "h=2", "--statistics", "local"): "split the batch, or one dimension alone",
     ("generate", "d2l_mlp", "--partition", "z=2"): "there is no dimension z to split",
     ("generate", "d2l_mlp", "--partition", "n=2", "--order", "2"): "are for kernels of order 1",
-    ("generate", "d2l_mlp", "--target", "jax", "--stages", "2"): "--target jax works the whole batch at once",
+    ("generate", "d2l_mlp", "--target", "jax", "--stages", "2"): "a JAX module works the whole batch at once",
     ("check", "d2l_mlp", "--partition", "z=2"): "there is no dimension z to split",
     ("draw", "d2l_mlp", "--partition", "n=2", "--second"): "--second is not split over workers",
 }
